@@ -1,0 +1,77 @@
+/**
+ * What the rest of the server knows of SQL: where to read, how to write, and how to stop.
+ * `sqlite.ts` has the embedded implementation.
+ */
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Schema } from './schema.ts'
+
+export interface Database {
+  /**
+   * For queries outside write transactions. Each query sees everything committed before it began, above all what
+   * this process wrote: once a `write` has resolved, its effects are visible here. Two queries may see two states;
+   * what must be consistent goes into one query. Writing through it fails.
+   *
+   * Embedded, a query runs in the calling thread and blocks it: ask for pages, not for whole tables.
+   */
+  readonly read: Kysely<Schema>
+
+  /**
+   * Runs `work` in a transaction and resolves with its result once the transaction is durable: it then survives
+   * power loss. Transactions run one at a time, in the order of their calls, so what `work` reads through `trx`
+   * stays true until the commit.
+   *
+   * When `work` throws, everything is rolled back and the promise rejects with what it threw.
+   *
+   * Contract for `work`:
+   * - use only `trx` in it, never `read` or another `write` (that one would wait for this one: a deadlock);
+   * - wait for nothing but SQL: no files, no network, no timers, as all other writers wait meanwhile;
+   * - finish every query before returning; a query left behind runs in nobody's transaction and is refused;
+   * - have no effect outside the database, or be ready for a commit that fails after `work` has returned.
+   *
+   * Rejects with `HoldfastError`: `storage_full` when the disk or the database is full or the disk fails, nothing
+   * having changed; `unavailable` when the database is closing or its writer has died. If the writer dies during
+   * the commit itself, nobody knows whether it took place: writes that matter must be safe to repeat.
+   * A violated constraint rejects with a `ConstraintError`.
+   */
+  write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>
+
+  /**
+   * Writes a consistent copy of the whole database to a new file at `path` while reads and writes go on. Only the
+   * embedded database has it; PostgreSQL brings its own tools.
+   */
+  backupTo?(path: string): Promise<void>
+
+  /**
+   * Refuses new writes with `unavailable`, waits a bounded time for those already asked for, then lets go of
+   * everything. May be called again; `read` fails afterwards.
+   */
+  close(): Promise<void>
+}
+
+/** The kind of rule a statement would have broken. */
+export type ConstraintKind = 'unique' | 'foreign_key' | 'check' | 'not_null' | 'other'
+
+/**
+ * A statement would have broken a rule of the schema and changed nothing. The transaction goes on if `work` catches
+ * it, but code should rather ask first (it holds the only write transaction) or say `onConflict`.
+ */
+export class ConstraintError extends Error {
+  override readonly name = 'ConstraintError'
+  readonly kind: ConstraintKind
+
+  constructor(kind: ConstraintKind, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.kind = kind
+  }
+}
+
+/** Whether `error` says that a row with this key exists already. */
+export const isUniqueViolation = (error: unknown): error is ConstraintError =>
+  error instanceof ConstraintError && error.kind === 'unique'
+
+/**
+ * The state `deleted` as a literal of SQL: `.where('artifacts.state', '<>', deleted)`. Indexes that hold only rows
+ * not deleted serve a query that says so with this literal; with a bound parameter the database cannot tell while
+ * planning. Also for `onConflict((c) => c.columns([...]).where('state', '<>', deleted))`.
+ */
+export const deleted = sql.lit('deleted' as const)

@@ -1,0 +1,227 @@
+/**
+ * The rows of Holdfast's database, one interface a table, for Kysely.
+ *
+ * Conventions, the same for SQLite and PostgreSQL, so that one set of queries serves both:
+ * - names are those of SQL: snake_case, never translated;
+ * - times (`*_at`) are whole milliseconds since 1970, sizes are bytes; both fit a JavaScript number;
+ * - yes/no columns are `Flag`, 0 or 1, never booleans;
+ * - JSON is text, written and parsed by the code that owns the column;
+ * - UUIDs and digests are lower-case text; bytes are `Uint8Array`;
+ * - rows that other rows or people may still name (namespaces, artifacts, versions, blobs) are never deleted: their
+ *   state says `deleted`, and `deleted_at` is set in the same statement (a constraint holds the two together).
+ *
+ * What the types cannot say (keys, references, checks, indexes) stands in `migrations/0001-initial.ts`.
+ */
+import type { Generated, Insertable, Selectable, Updateable } from 'kysely'
+
+/** Yes (1) or no (0). SQLite has no booleans, and PostgreSQL's compare with no number. */
+export type Flag = 0 | 1
+
+/** Milliseconds since 1970. */
+export type Millis = number
+
+/** JSON as text. */
+export type JsonText = string
+
+export type NamespaceState = 'created' | 'deleted'
+export type ArtifactState = 'initial' | 'created' | 'error' | 'deleted'
+export type ArtifactType = 'image' | 'snapshot' | 'label' | 'other'
+export type BlobState = 'created' | 'quarantined' | 'deleted'
+/** `waiting` for its next attempt, `running` now, or ended as `done` or `failed`. */
+export type FetchState = 'waiting' | 'running' | 'done' | 'failed'
+export type MetadataObjectType = 'artifact' | 'blob' | 'namespace'
+export type EventObjectType = 'artifact' | 'blob' | 'upload' | 'namespace'
+export type EventType = 'audit' | 'mutate' | 'status' | 'usage' | 'resources' | 'prune' | 'historic'
+
+/** A tenant. */
+export interface NamespacesTable {
+  name: string
+  state: NamespaceState
+  /** A fresh UUID each time the name is created: what was issued to an earlier life of the name is void. */
+  epoch: string
+  created_at: Millis
+  deleted_at: Millis | null
+}
+
+/** A named secret of a namespace. */
+export interface NamespaceKeysTable {
+  namespace: string
+  name: string
+  /** Argon2 hash in its own text form; the secret itself is stored nowhere. */
+  hash: string
+  /** Part of every token made with this key; replacing the key changes it and voids them. */
+  nonce: string
+  created_at: Millis
+}
+
+/** `trusted` may act on the objects of `namespace`. That everybody trusts `system` is implied, never stored. */
+export interface TrustsTable {
+  namespace: string
+  trusted: string
+}
+
+/** One key of an object's metadata. */
+export interface MetadataTable {
+  object_type: MetadataObjectType
+  /** The object's UUID; for a namespace its name. */
+  object_uuid: string
+  /** Blobs: the namespace that set the key, as equal content is shared between tenants. Otherwise ''. */
+  namespace: string
+  key: string
+  value: JsonText
+}
+
+/** A growing, not yet visible sequence of bytes. Its size and last-data time live in files, not here. */
+export interface UploadsTable {
+  uuid: string
+  namespace: string
+  /** The node that holds the file. */
+  node: string
+  created_at: Millis
+  declared_size: number | null
+  /** The key that created it. */
+  key_name: string
+}
+
+/** Immutable bytes. Among blobs that are not deleted each SHA-512 occurs once. */
+export interface BlobsTable {
+  uuid: string
+  state: BlobState
+  size: number
+  sha512: string
+  /** This digest and the next two are null, all three, until the background job has made them. */
+  sha256: string | null
+  sha1: string | null
+  xxh128: string | null
+  created_at: Millis
+  last_used_at: Millis | null
+  /** What was recognised in the content: mime-type, file format, virtual size and so on. */
+  info: JsonText
+  /** The node that stored it. */
+  node: string
+  /** Since when nothing refers to it; null while something does. Collection counts again before it believes this. */
+  unreferenced_at: Millis | null
+  verified_at: Millis | null
+  deleted_at: Millis | null
+}
+
+/** Checksums of a blob's blocks, checked before a block is sent. */
+export interface BlobBlocksTable {
+  blob_uuid: string
+  /** Bytes in each block but the last. */
+  block_size: number
+  /** One CRC-32 a block, four bytes each, big endian. */
+  sums: Uint8Array
+}
+
+/** A named, typed list of versions. Among those not deleted (namespace, type, source_url) occurs once. */
+export interface ArtifactsTable {
+  uuid: string
+  namespace: string
+  name: string
+  type: ArtifactType
+  source_url: string
+  state: ArtifactState
+  shared: Flag
+  max_versions: number
+  /** The number the next version gets; begins at 1 and only grows, so that no number is used twice. */
+  next_index: number
+  created_at: Millis
+  deleted_at: Millis | null
+  /** Why the state is `error`. */
+  error: string | null
+}
+
+/** One numbered version. It keeps its row when pruned or deleted, with `live` 0; only live ones are references. */
+export interface VersionsTable {
+  artifact_uuid: string
+  idx: number
+  blob_uuid: string
+  live: Flag
+  created_at: Millis
+}
+
+/** Keeps a blob alive and visible for a namespace that was told it exists, until it expires. */
+export interface LeasesTable {
+  blob_uuid: string
+  namespace: string
+  expires_at: Millis
+}
+
+/** What an upload was converted into, so that the same request, repeated after a lost reply, gets the same answer. */
+export interface ConversionsTable {
+  upload_uuid: string
+  namespace: string
+  artifact_uuid: string
+  idx: number
+  /** The identity that was asked for: name, source_url, namespace, type. */
+  request: JsonText
+  created_at: Millis
+}
+
+/** One line of an object's history. */
+export interface EventsTable {
+  /** Grows with every event; the order of history. */
+  id: Generated<number>
+  object_type: EventObjectType
+  /** The object's UUID; for a namespace its name. */
+  object_uuid: string
+  /** Whose doing it was; '' for the server's own jobs. */
+  namespace: string
+  type: EventType
+  at: Millis
+  node: string
+  /** Seconds, where the event tells of something that took time. */
+  duration: number | null
+  message: string
+  extra: JsonText
+}
+
+/** The fetching of an artifact from a URL. */
+export interface FetchesTable {
+  artifact_uuid: string
+  url: string
+  etag: string | null
+  last_modified: string | null
+  state: FetchState
+  attempts: number
+  next_attempt_at: Millis
+  /** The upload that receives the bytes while it runs. */
+  upload_uuid: string | null
+  error: string | null
+  caller_namespace: string
+  shared: Flag
+  request_id: string
+  updated_at: Millis
+}
+
+/** Facts about this store as a whole, by name. */
+export interface SettingsTable {
+  name: string
+  value: string
+}
+
+/** Every table by its SQL name: the type parameter of Kysely. */
+export interface Schema {
+  namespaces: NamespacesTable
+  namespace_keys: NamespaceKeysTable
+  trusts: TrustsTable
+  metadata: MetadataTable
+  uploads: UploadsTable
+  blobs: BlobsTable
+  blob_blocks: BlobBlocksTable
+  artifacts: ArtifactsTable
+  versions: VersionsTable
+  leases: LeasesTable
+  conversions: ConversionsTable
+  events: EventsTable
+  fetches: FetchesTable
+  settings: SettingsTable
+}
+
+/** A whole row of a table as it is read: `Row<'blobs'>`. */
+export type Row<T extends keyof Schema> = Selectable<Schema[T]>
+/** A row as it is inserted; nullable columns may be left out. */
+export type NewRow<T extends keyof Schema> = Insertable<Schema[T]>
+/** The columns to change in an update. */
+export type RowChange<T extends keyof Schema> = Updateable<Schema[T]>
