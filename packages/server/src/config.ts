@@ -1,0 +1,188 @@
+/**
+ * The settings of a server: every `HOLDFAST_*` environment variable, its default and its meaning, in one table.
+ * `main.ts` parses the environment once; nothing else reads it. `docs/operators-guide.md` lists this table.
+ */
+import { hostname } from 'node:os'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+const TiB = 1024 * GiB
+const minute = 60
+const hour = 60 * minute
+const day = 24 * hour
+
+interface Setting<T> {
+  readonly variable: string
+  readonly meaning: string
+  readonly fallback: T
+  readonly secret?: true
+  parse(text: string): T
+}
+
+/** What is wrong with the settings, in words for the person who wrote them. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const text = (variable: string, fallback: string, meaning: string): Setting<string> => ({
+  variable,
+  fallback,
+  meaning,
+  parse: (value) => value,
+})
+
+const secret = (variable: string, meaning: string): Setting<string | undefined> => ({
+  variable,
+  fallback: undefined,
+  meaning,
+  secret: true,
+  parse: (value) => value,
+})
+
+const units: Record<string, number> = { '': 1, KiB, MiB, GiB, TiB }
+
+const bytes = (variable: string, fallback: number, meaning: string): Setting<number> => ({
+  variable,
+  fallback,
+  meaning: `${meaning} Bytes, or with KiB, MiB, GiB, TiB.`,
+  parse: (value) => {
+    const match = /^(\d{1,16})\s*(KiB|MiB|GiB|TiB)?$/.exec(value)
+    const size = match && Number(match[1]) * units[match[2] ?? '']!
+    if (size === null || !Number.isSafeInteger(size))
+      throw new ConfigError(`${variable} is not a size: ${value}`)
+    return size
+  },
+})
+
+const seconds = (variable: string, fallback: number, meaning: string): Setting<number> => ({
+  variable,
+  fallback,
+  meaning: `${meaning} Seconds.`,
+  parse: (value) => {
+    const number = Number(value)
+    if (!/^\d+(\.\d+)?$/.test(value) || number > 1e9)
+      throw new ConfigError(`${variable} is not a number of seconds: ${value}`)
+    return number
+  },
+})
+
+const count = (variable: string, fallback: number, meaning: string): Setting<number> => ({
+  variable,
+  fallback,
+  meaning,
+  parse: (value) => {
+    if (!/^\d{1,9}$/.test(value)) throw new ConfigError(`${variable} is not a whole number: ${value}`)
+    return Number(value)
+  },
+})
+
+const list = (variable: string, meaning: string): Setting<readonly string[]> => ({
+  variable,
+  fallback: [],
+  meaning: `${meaning} Separated by commas.`,
+  parse: (value) =>
+    value
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter(Boolean),
+})
+
+/** The table of settings. */
+export const settings = {
+  listen: text('HOLDFAST_LISTEN', '127.0.0.1:13000', 'Address and port to listen on.'),
+  dataDir: text('HOLDFAST_DATA_DIR', './holdfast-data', 'Where everything is kept.'),
+  nodeName: text('HOLDFAST_NODE_NAME', hostname(), 'Name of this node in replies and events.'),
+  publicUrl: text(
+    'HOLDFAST_PUBLIC_URL',
+    '',
+    'URL under which clients reach the server; made from the address when empty.',
+  ),
+  systemKey: secret('HOLDFAST_SYSTEM_KEY', 'First key of the namespace system; made and stored when absent.'),
+  logLevel: text('HOLDFAST_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent.'),
+  tokenLifetime: seconds('HOLDFAST_TOKEN_LIFETIME', 15 * minute, 'How long an access token is good for.'),
+  maxFileSize: bytes(
+    'HOLDFAST_MAX_FILE_SIZE',
+    16 * TiB,
+    'Largest upload, and largest file fetched from a URL.',
+  ),
+  maxAppendSize: bytes('HOLDFAST_MAX_APPEND_SIZE', 16 * TiB, 'Largest body of one append.'),
+  freeSpaceReserve: bytes(
+    'HOLDFAST_FREE_SPACE_RESERVE',
+    256 * MiB,
+    'Space that uploads leave free on the data disk.',
+  ),
+  uploadExpiry: seconds('HOLDFAST_UPLOAD_EXPIRY', day, 'Uploads without new data for this long are removed.'),
+  uploadStall: seconds(
+    'HOLDFAST_UPLOAD_STALL',
+    30,
+    'An append without a byte for this long may be taken over.',
+  ),
+  leaseLifetime: seconds(
+    'HOLDFAST_LEASE_LIFETIME',
+    hour,
+    'How long a positive checksum answer keeps a blob.',
+  ),
+  collectGrace: seconds(
+    'HOLDFAST_COLLECT_GRACE',
+    hour,
+    'A blob that nothing refers to is kept for this long.',
+  ),
+  tombstoneLifetime: seconds(
+    'HOLDFAST_TOMBSTONE_LIFETIME',
+    30 * day,
+    'Deleted artifacts are shown by UUID for this long.',
+  ),
+  eventLifetime: seconds('HOLDFAST_EVENT_LIFETIME', 90 * day, 'Events are kept for this long.'),
+  jobInterval: seconds('HOLDFAST_JOB_INTERVAL', minute, 'Pause between runs of the housekeeping jobs.'),
+  fetchAllow: list(
+    'HOLDFAST_FETCH_ALLOW',
+    'Hosts, addresses and networks that POST /artifacts may reach although they are not public.',
+  ),
+  fetchMaxSize: bytes('HOLDFAST_FETCH_MAX_SIZE', TiB, 'Largest file fetched from a URL.'),
+  fetchAttempts: count(
+    'HOLDFAST_FETCH_ATTEMPTS',
+    5,
+    'How often a fetch is tried before its artifact goes to the state error.',
+  ),
+  fetchPause: seconds(
+    'HOLDFAST_FETCH_PAUSE',
+    2,
+    'Pause before the second try of a fetch; each later one is twice as long.',
+  ),
+  shutdownTimeout: seconds('HOLDFAST_SHUTDOWN_TIMEOUT', 30, 'How long SIGTERM waits for requests in flight.'),
+} as const satisfies Record<
+  string,
+  | Setting<never>
+  | Setting<string>
+  | Setting<number>
+  | Setting<string | undefined>
+  | Setting<readonly string[]>
+>
+
+/** The parsed settings, frozen. Times are in seconds, sizes in bytes. */
+export type Config = { readonly [K in keyof typeof settings]: (typeof settings)[K]['fallback'] }
+
+/** Reads the settings from an environment; throws `ConfigError` for a bad value and for a misspelt variable. */
+export const parseConfig = (environment: Readonly<Record<string, string | undefined>>): Config => {
+  const known = new Set<string>(Object.values(settings).map((setting) => setting.variable))
+  const unknown = Object.keys(environment).filter((name) => name.startsWith('HOLDFAST_') && !known.has(name))
+  if (unknown.length > 0) throw new ConfigError(`unknown settings: ${unknown.join(', ')}`)
+  return Object.freeze(
+    Object.fromEntries(
+      Object.entries(settings).map(([name, setting]) => {
+        const value = environment[setting.variable]
+        return [name, value === undefined || value === '' ? setting.fallback : setting.parse(value)]
+      }),
+    ),
+  ) as Config
+}
+
+/** The settings for a log line, secrets masked. */
+export const describeConfig = (config: Config): Record<string, unknown> =>
+  Object.fromEntries(
+    (Object.keys(settings) as (keyof typeof settings)[]).map((name) => {
+      const hidden = (settings[name] as Setting<unknown>).secret && config[name] !== undefined
+      return [settings[name].variable, hidden ? '********' : config[name]]
+    }),
+  )

@@ -1,0 +1,59 @@
+/**
+ * The numbers a server counts, for Prometheus. Names follow its conventions: base units, `_total` for counters.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Makes the metrics of one server; each has a registry of its own, so that tests can run several. */
+export const createMetrics = () => {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  return {
+    registry,
+    requestSeconds: new Histogram({
+      name: 'holdfast_request_seconds',
+      help: 'Time from the first byte of a request to the last of its reply, in seconds',
+      labelNames: ['route', 'status'] as const,
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+      registers,
+    }),
+    receivedBytes: new Counter({
+      name: 'holdfast_received_bytes_total',
+      help: 'Bytes of uploads received',
+      registers,
+    }),
+    sentBytes: new Counter({ name: 'holdfast_sent_bytes_total', help: 'Bytes of blobs sent', registers }),
+    conversions: new Counter({
+      name: 'holdfast_conversions_total',
+      help: 'Versions made, by whether the bytes were new',
+      labelNames: ['bytes'] as const,
+      registers,
+    }),
+    jobSeconds: new Histogram({
+      name: 'holdfast_job_seconds',
+      help: 'Duration of a run of a housekeeping job, in seconds',
+      labelNames: ['job', 'outcome'] as const,
+      buckets: [0.001, 0.01, 0.1, 1, 10, 100, 1000],
+      registers,
+    }),
+    removedUploads: new Counter({
+      name: 'holdfast_expired_uploads_total',
+      help: 'Uploads removed for being idle',
+      registers,
+    }),
+    collectedBlobs: new Counter({
+      name: 'holdfast_collected_blobs_total',
+      help: 'Blobs removed that nothing referred to',
+      registers,
+    }),
+    damagedBlobs: new Gauge({ name: 'holdfast_damaged_blobs', help: 'Blobs in quarantine', registers }),
+    fetches: new Counter({
+      name: 'holdfast_fetches_total',
+      help: 'Fetches from URLs, by outcome',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,32 @@
+/**
+ * What a running server is made of. `main.ts` makes the parts and passes them in; nothing else creates or finds them.
+ */
+import type { Logger } from 'pino'
+import type { BlobStore } from './blobs/blob-store.ts'
+import type { UploadFiles } from './blobs/upload-files.ts'
+import type { Config } from './config.ts'
+import type { Database } from './db/database.ts'
+import type { Metrics } from './metrics.ts'
+
+/** Where the time comes from; tests wind it forward. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01 UTC. */
+  now(): number
+}
+
+export interface Parts {
+  readonly config: Config
+  readonly db: Database
+  readonly blobs: BlobStore
+  readonly uploadFiles: UploadFiles
+  readonly clock: Clock
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+/** On whose behalf something is done. */
+export interface Caller {
+  readonly namespace: string
+  readonly keyName: string
+  readonly requestId: string
+}
