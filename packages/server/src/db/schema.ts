@@ -7,8 +7,9 @@
  * - yes/no columns are `Flag`, 0 or 1, never booleans;
  * - JSON is text, written and parsed by the code that owns the column;
  * - UUIDs and digests are lower-case text; bytes are `Uint8Array`;
- * - rows that other rows or people may still name (namespaces, artifacts, versions, blobs) are never deleted: their
- *   state says `deleted`, and `deleted_at` is set in the same statement (a constraint holds the two together).
+ * - rows that other rows or people may still name (namespaces, artifacts, versions, blobs) are not deleted: their
+ *   state says `deleted`, and `deleted_at` is set in the same statement (a constraint holds the two together). The
+ *   job `prune-history` removes them long afterwards, when nothing names them any more.
  *
  * What the types cannot say (keys, references, checks, indexes) stands in `migrations/0001-initial.ts`.
  */
@@ -94,7 +95,6 @@ export interface BlobsTable {
   sha1: string | null
   xxh128: string | null
   created_at: Millis
-  last_used_at: Millis | null
   /** What was recognised in the content: mime-type, file format, virtual size and so on. */
   info: JsonText
   /** The node that stored it. */
@@ -103,6 +103,15 @@ export interface BlobsTable {
   unreferenced_at: Millis | null
   verified_at: Millis | null
   deleted_at: Millis | null
+  /** When the file of a deleted blob was gone from the disk; null until then, so that a crash leaves no stray file. */
+  files_removed_at: Millis | null
+}
+
+/** When a namespace last read a blob or was told that it exists. By namespace, as equal content is shared. */
+export interface BlobUsesTable {
+  blob_uuid: string
+  namespace: string
+  used_at: Millis
 }
 
 /** Checksums of a blob's blocks, checked before a block is sent. */
@@ -210,6 +219,7 @@ export interface Schema {
   uploads: UploadsTable
   blobs: BlobsTable
   blob_blocks: BlobBlocksTable
+  blob_uses: BlobUsesTable
   artifacts: ArtifactsTable
   versions: VersionsTable
   leases: LeasesTable
