@@ -48,6 +48,9 @@ export interface Database {
   close(): Promise<void>
 }
 
+/** Where a query runs: on `Database.read`, or in a write transaction (a `Transaction` is a `Kysely` too). */
+export type Sql = Kysely<Schema>
+
 /** The kind of rule a statement would have broken. */
 export type ConstraintKind = 'unique' | 'foreign_key' | 'check' | 'not_null' | 'other'
 
@@ -71,7 +74,8 @@ export const isUniqueViolation = (error: unknown): error is ConstraintError =>
 
 /**
  * The state `deleted` as a literal of SQL: `.where('artifacts.state', '<>', deleted)`. Indexes that hold only rows
- * not deleted serve a query that says so with this literal; with a bound parameter the database cannot tell while
- * planning. Also for `onConflict((c) => c.columns([...]).where('state', '<>', deleted))`.
+ * not deleted serve a query that says so with this literal; with a bound parameter it has to be planned anew at every
+ * run. Without the condition, or with another one (`state = 'created'`), such an index does not serve at all, and the
+ * query reads the whole table. Also for `onConflict((c) => c.columns([...]).where('state', '<>', deleted))`.
  */
 export const deleted = sql.lit('deleted' as const)

@@ -1,0 +1,210 @@
+/**
+ * Who may see and do what: the only place that decides it.
+ *
+ * A caller acts on the objects of its own namespace and of those that trust it (its *reach*); `system` on all.
+ * Shared artifacts can be read by everybody. A blob is visible to whoever sees a live version that holds it, or holds
+ * a lease on it. What one may not see answers exactly like what does not exist.
+ *
+ * A deleted namespace may be created again, by other people. Rows that outlive a deletion (tombstones, events)
+ * belong to the present life of the name only if they are not older than its `created_at`.
+ */
+import { HoldfastError } from '@holdfast/api/errors'
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { expressionBuilder } from 'kysely'
+import { deleted, type Sql } from '../db/database.ts'
+import type { Row, Schema } from '../db/schema.ts'
+import type { Caller } from '../parts.ts'
+
+export type { Sql }
+
+/** The administrator's namespace. */
+export const systemNamespace = 'system'
+
+/** The namespaces on whose objects a caller may act, the own one first; `all` for `system`. */
+export type Reach = 'all' | readonly string[]
+
+export const reachOf = async (sql: Sql, caller: Pick<Caller, 'namespace'>): Promise<Reach> => {
+  if (caller.namespace === systemNamespace) return 'all'
+  const trusting = await sql
+    .selectFrom('trusts')
+    .select('namespace')
+    .where('trusted', '=', caller.namespace)
+    .where('namespace', '<>', caller.namespace)
+    .orderBy('namespace')
+    .execute()
+  return [caller.namespace, ...trusting.map((row) => row.namespace)]
+}
+
+/** Whether objects of `namespace` are within reach. */
+export const mayAct = (reach: Reach, namespace: string): boolean =>
+  reach === 'all' || reach.includes(namespace)
+
+/** A condition on a column that holds a namespace: it is within reach. */
+export const withinReach =
+  (reach: Reach) =>
+  (column: Expression<string>): Expression<SqlBool> => {
+    const eb = expressionBuilder<Schema, never>()
+    return reach === 'all' ? eb.lit(true) : eb(column, 'in', reach)
+  }
+
+/** A condition for queries on `artifacts`: the row may be read. `query.where(readableArtifacts(reach))`. */
+export const readableArtifacts =
+  (reach: Reach) =>
+  <DB extends Pick<Schema, 'artifacts' | 'namespaces'>, T extends keyof DB>(
+    _: ExpressionBuilder<DB, T>,
+  ): Expression<SqlBool> => {
+    const eb = expressionBuilder<Schema, 'artifacts'>()
+    if (reach === 'all') return eb.lit(true)
+    return eb.and([
+      eb.or([withinReach(reach)(eb.ref('artifacts.namespace')), eb('artifacts.shared', '=', 1)]),
+      eb.or([
+        eb('artifacts.state', '<>', deleted),
+        eb.exists(
+          eb
+            .selectFrom('namespaces')
+            .select('namespaces.name')
+            .whereRef('namespaces.name', '=', 'artifacts.namespace')
+            .whereRef('namespaces.created_at', '<=', 'artifacts.deleted_at'),
+        ),
+      ]),
+    ])
+  }
+
+/**
+ * A condition for queries on `blobs`: the row may be seen at `now` (ms) by a caller with this reach. Deleted blobs
+ * may be seen by nobody.
+ */
+export const readableBlobs =
+  (reach: Reach, caller: Pick<Caller, 'namespace'>, now: number) =>
+  <DB extends Pick<Schema, 'blobs' | 'artifacts' | 'versions' | 'leases'>, T extends keyof DB>(
+    _: ExpressionBuilder<DB, T>,
+  ): Expression<SqlBool> => {
+    const eb = expressionBuilder<Schema, 'blobs'>()
+    const exists = eb('blobs.state', '<>', deleted)
+    if (reach === 'all') return exists
+    return eb.and([
+      exists,
+      eb.or([
+        eb.exists(
+          eb
+            .selectFrom('versions')
+            .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
+            .select('versions.blob_uuid')
+            .whereRef('versions.blob_uuid', '=', 'blobs.uuid')
+            .where('versions.live', '=', 1)
+            .where('artifacts.state', '<>', deleted)
+            .where(readableArtifacts(reach)),
+        ),
+        eb.exists(
+          eb
+            .selectFrom('leases')
+            .select('leases.blob_uuid')
+            .whereRef('leases.blob_uuid', '=', 'blobs.uuid')
+            .where('leases.namespace', '=', caller.namespace)
+            .where('leases.expires_at', '>', now),
+        ),
+      ]),
+    ])
+  }
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+/** More candidates than this help nobody. */
+const maxCandidates = 100
+
+/**
+ * The artifact that `ref`, a UUID or a name, means to the caller.
+ *
+ * By UUID: in any state. By name: live ones, the caller's own before those that are shared or of trusting
+ * namespaces; several of the same rank are refused with `artifact_ambiguous` and the candidates. A name means the
+ * same artifact for reading and for writing. Throws `artifact_not_found` for what the caller may not read, and with
+ * `write` also for what it merely reads.
+ */
+export const findArtifact = async (
+  sql: Sql,
+  caller: Caller,
+  ref: string,
+  access: 'read' | 'write',
+): Promise<Row<'artifacts'>> => {
+  const reach = await reachOf(sql, caller)
+  const found =
+    (uuidPattern.test(ref) && (await findByUuid(sql, reach, ref.toLowerCase()))) ||
+    (await findByName(sql, caller, reach, ref))
+  if (!found || (access === 'write' && !mayAct(reach, found.namespace)))
+    throw new HoldfastError('artifact_not_found')
+  return found
+}
+
+const findByUuid = (sql: Sql, reach: Reach, uuid: string) =>
+  sql
+    .selectFrom('artifacts')
+    .selectAll()
+    .where('uuid', '=', uuid)
+    .where(readableArtifacts(reach))
+    .executeTakeFirst()
+
+const findByName = async (sql: Sql, caller: Caller, reach: Reach, name: string) => {
+  const named = sql
+    .selectFrom('artifacts')
+    .selectAll()
+    .where('name', '=', name)
+    .where('state', '<>', deleted)
+    .orderBy('created_at')
+    .limit(maxCandidates)
+  let matches = await named.where('namespace', '=', caller.namespace).execute()
+  if (matches.length === 0) matches = await named.where(readableArtifacts(reach)).execute()
+  if (matches.length > 1)
+    throw new HoldfastError('artifact_ambiguous', {
+      message: `multiple artifacts have the name "${name}" in namespace "${caller.namespace}"`,
+      detail: {
+        candidates: matches.map(({ uuid, namespace, type, source_url }) => ({
+          uuid,
+          namespace,
+          type,
+          source_url,
+        })),
+      },
+    })
+  return matches[0]
+}
+
+/** The blob with this UUID, if the caller may see it at `now` (ms); else `blob_not_found`. One may be quarantined. */
+export const findBlob = async (
+  sql: Sql,
+  caller: Caller,
+  uuid: string,
+  now: number,
+): Promise<Row<'blobs'>> => {
+  const found = await sql
+    .selectFrom('blobs')
+    .selectAll()
+    .where('uuid', '=', uuid.toLowerCase())
+    .where(readableBlobs(await reachOf(sql, caller), caller, now))
+    .executeTakeFirst()
+  if (!found) throw new HoldfastError('blob_not_found')
+  return found
+}
+
+/** The live namespace of this name, if it is within the caller's reach; else `namespace_not_found`. */
+export const requireNamespace = async (
+  sql: Sql,
+  caller: Caller,
+  name: string,
+): Promise<Row<'namespaces'>> => {
+  const found = mayAct(await reachOf(sql, caller), name) && (await findNamespace(sql, name))
+  if (!found) throw new HoldfastError('namespace_not_found')
+  return found
+}
+
+/** The live namespace of this name, whoever asks. */
+export const findNamespace = (sql: Sql, name: string): Promise<Row<'namespaces'> | undefined> =>
+  sql
+    .selectFrom('namespaces')
+    .selectAll()
+    .where('name', '=', name)
+    .where('state', '<>', deleted)
+    .executeTakeFirst()
+
+/** Refuses everybody but `system`. */
+export const requireSystem = (caller: Pick<Caller, 'namespace'>): void => {
+  if (caller.namespace !== systemNamespace) throw new HoldfastError('system_only')
+}
