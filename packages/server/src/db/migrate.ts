@@ -1,0 +1,51 @@
+/**
+ * Brings a database to the schema of this version. The caller holds the write lock around it: SQLite a write
+ * transaction (so that a half-done migration leaves no trace), PostgreSQL the lock that Kysely's migrator takes.
+ */
+import { type Kysely, type Migration, Migrator } from 'kysely'
+import { type DialectWords, initial } from './migrations/0001-initial.ts'
+
+/** Every migration there is, in code: nothing is looked for on the disk. The names order them and are for ever. */
+const migrations = (words: DialectWords): Record<string, Migration> => ({
+  '0001-initial': initial(words),
+})
+
+const migrationTable = 'migrations'
+
+/** The database was written by a later version of Holdfast; nothing was changed. */
+export class NewerSchemaError extends Error {
+  override readonly name = 'NewerSchemaError'
+
+  constructor(unknown: readonly string[]) {
+    super(
+      `This database was written by a newer version of Holdfast (it has the schema change ${unknown.join(', ')}, ` +
+        'which this version does not know). Start that version or a later one, or restore a backup made before ' +
+        'the upgrade. Nothing was changed.',
+    )
+  }
+}
+
+/** Runs the migrations still missing. Throws `NewerSchemaError` rather than touch what it does not understand. */
+export async function migrate(db: Kysely<unknown>, words: DialectWords): Promise<void> {
+  const known = migrations(words)
+  const unknown = (await appliedMigrations(db)).filter((name) => !Object.hasOwn(known, name))
+  if (unknown.length > 0) throw new NewerSchemaError(unknown)
+
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => known },
+    migrationTableName: migrationTable,
+    migrationLockTableName: 'migrations_lock',
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+async function appliedMigrations(db: Kysely<unknown>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === migrationTable)) return []
+  const typed = db.withTables<{ [migrationTable]: { name: string } }>()
+  return (await typed.selectFrom(migrationTable).select('name').orderBy('name').execute()).map(
+    (row) => row.name,
+  )
+}

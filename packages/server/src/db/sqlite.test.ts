@@ -1,0 +1,265 @@
+/** What is promised of the embedded database alone: threads, crashes, full disks, plans. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
+import { isHoldfastError } from '@holdfast/api/errors'
+import { type Compilable, sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Database, deleted } from './database.ts'
+import { openSqlite } from './sqlite.ts'
+import { namespaceRow } from './test-dialects.ts'
+
+let directory: string
+let path: string
+const opened: Database[] = []
+
+const open = async (options: { closeTimeoutMs?: number } = {}) => {
+  const db = await openSqlite({ path, ...options })
+  opened.push(db)
+  return db
+}
+
+const addSetting = (db: Database, name: string, value = '') =>
+  db.write((trx) => trx.insertInto('settings').values({ name, value }).execute())
+const countSettings = async (db: Database) =>
+  (await db.read.selectFrom('settings').select('name').execute()).length
+const isUnavailable = (error: unknown) => isHoldfastError(error, 'unavailable')
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'holdfast-sqlite-'))
+  path = join(directory, 'holdfast.db')
+})
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((db) => db.close()))
+  await rm(directory, { recursive: true })
+})
+
+describe('the writing connection', () => {
+  it('has the settings that durability rests on', async () => {
+    const db = await open()
+    const pragma = (name: string) =>
+      db.write(
+        async (trx) => Object.values((await sql.raw(`PRAGMA ${name}`).execute(trx)).rows[0] as object)[0],
+      )
+    expect(await pragma('journal_mode')).toBe('wal')
+    expect(await pragma('synchronous')).toBe(2)
+    expect(await pragma('foreign_keys')).toBe(1)
+  })
+
+  it('waits for the disk in another thread: the event loop turns while a transaction is held up', async () => {
+    const db = await open()
+    const other = new DatabaseSync(path)
+    other.exec('BEGIN IMMEDIATE')
+    const write = addSetting(db, 'x')
+    // Were SQLite waiting for the other's lock in this thread, this thread could never give the lock back.
+    for (let turn = 0; turn < 50; turn++) await nextTurn()
+    expect(await countSettings(db)).toBe(0)
+    other.exec('COMMIT')
+    other.close()
+    await write
+    expect(await countSettings(db)).toBe(1)
+  })
+
+  it('refuses every write with `unavailable`, and hangs on none, after its thread has died', async () => {
+    const started = once(process, 'worker') as Promise<[Worker]>
+    const db = await open()
+    const [worker] = await started
+    await addSetting(db, 'before')
+    const reached = Promise.withResolvers<void>()
+    const during = db.write(async (trx) => {
+      await trx.insertInto('settings').values({ name: 'during', value: '' }).execute()
+      reached.resolve()
+      for (;;) await sql`SELECT 1`.execute(trx)
+    })
+    const queued = addSetting(db, 'queued')
+    const outcomes = Promise.allSettled([during, queued])
+    await reached.promise
+    await worker.terminate()
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } })
+    }
+    await expect(addSetting(db, 'after')).rejects.toSatisfy(isUnavailable)
+    expect(await countSettings(db)).toBe(1)
+  })
+})
+
+describe('a full database', () => {
+  it('answers storage_full, changes nothing, and works again when there is room', async () => {
+    const db = await open()
+    await addSetting(db, 'before')
+    const limit = (pages: number) =>
+      db.write((trx) => sql.raw(`PRAGMA max_page_count = ${pages}`).execute(trx))
+    await limit(1) // SQLite takes the present size as the least
+    const failed = db.write(async (trx) => {
+      await trx.insertInto('settings').values({ name: 'small', value: '' }).execute()
+      await trx
+        .insertInto('settings')
+        .values({ name: 'large', value: 'x'.repeat(1_000_000) })
+        .execute()
+        .catch(() => {}) // a transaction is lost even to work that will not hear of it
+    })
+    await expect(failed).rejects.toSatisfy((error) => isHoldfastError(error, 'storage_full'))
+    expect(await countSettings(db)).toBe(1)
+    await limit(1_000_000)
+    await addSetting(db, 'large', 'x'.repeat(1_000_000))
+    expect(await countSettings(db)).toBe(2)
+  })
+})
+
+describe('a crash', () => {
+  it('loses no write that was acknowledged, and keeps nothing of one that was not', async () => {
+    const script = `
+      import { openSqlite } from ${JSON.stringify(new URL('./sqlite.ts', import.meta.url).href)}
+      const db = await openSqlite({ path: ${JSON.stringify(path)} })
+      const insert = (trx, name) => trx.insertInto('settings').values({ name, value: '' }).execute()
+      await db.write((trx) => insert(trx, 'acknowledged'))
+      await db.write(async (trx) => {
+        await insert(trx, 'unfinished')
+        process.stdout.write('now')
+        await new Promise((resolve) => setTimeout(resolve, 60_000))
+      })`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const exit = once(child, 'exit')
+    const said = await Promise.race([once(child.stdout, 'data'), exit])
+    expect(String(said[0])).toBe('now')
+    child.kill('SIGKILL')
+    await exit
+    expect(existsSync(`${path}-wal`)).toBe(true)
+    const db = await open()
+    expect(await db.read.selectFrom('settings').select('name').execute()).toEqual([{ name: 'acknowledged' }])
+    await addSetting(db, 'later')
+  })
+})
+
+describe('files', () => {
+  it('belong to their owner alone, and the log is merged and removed on close', async () => {
+    const db = await open()
+    await addSetting(db, 'x')
+    for (const file of [path, `${path}-wal`]) expect((await stat(file)).mode & 0o777).toBe(0o600)
+    await db.close()
+    expect(existsSync(`${path}-wal`)).toBe(false)
+    expect(await countSettings(await open())).toBe(1)
+  })
+
+  it('are copied in a consistent state while writes go on, and never over an existing file', async () => {
+    const db = await open()
+    await Promise.all(Array.from({ length: 20 }, (_, i) => addSetting(db, `before-${i}`)))
+    const copy = join(directory, 'copy.db')
+    const backup = db.backupTo!(copy)
+    await Promise.all([backup, addSetting(db, 'while')])
+    await expect(db.backupTo!(copy)).rejects.toThrow('EEXIST')
+    expect((await stat(copy)).mode & 0o777).toBe(0o600)
+    const restored = await openSqlite({ path: copy })
+    opened.push(restored)
+    expect(await countSettings(restored)).toBeGreaterThanOrEqual(20)
+    expect((await sql`PRAGMA integrity_check`.execute(restored.read)).rows).toEqual([
+      { integrity_check: 'ok' },
+    ])
+  })
+})
+
+describe('close', () => {
+  it('does not wait for ever for a transaction that never ends', async () => {
+    const db = await open({ closeTimeoutMs: 50 })
+    const reached = Promise.withResolvers<void>()
+    const never = Promise.withResolvers<void>()
+    const stuck = db.write(async (trx) => {
+      await trx.insertInto('settings').values({ name: 'stuck', value: '' }).execute()
+      reached.resolve()
+      await never.promise
+    })
+    await reached.promise
+    await db.close()
+    never.resolve()
+    await expect(stuck).rejects.toSatisfy(isUnavailable)
+    expect(await countSettings(await open())).toBe(0)
+  })
+})
+
+describe('the planner', () => {
+  it('finds an index for the questions that are asked all the time', async () => {
+    const db = await open()
+    await db.write((trx) => trx.insertInto('namespaces').values(namespaceRow('a')).execute())
+    const { read } = db
+    const page = read.selectFrom('artifacts').select('uuid').where('state', '<>', deleted).limit(10)
+    const questions: Record<string, Compilable> = {
+      blobs_live_sha512: read
+        .selectFrom('blobs')
+        .selectAll()
+        .where('sha512', '=', 'x')
+        .where('state', '<>', deleted),
+      blobs_by_sha256: read.selectFrom('blobs').selectAll().where('sha256', '=', 'x'),
+      blobs_unreferenced: read
+        .selectFrom('blobs')
+        .select('uuid')
+        .where('state', '<>', deleted)
+        .where('unreferenced_at', '<=', 5)
+        .orderBy('unreferenced_at'),
+      blobs_without_digests: read
+        .selectFrom('blobs')
+        .select('uuid')
+        .where('state', '<>', deleted)
+        .where('sha256', 'is', null)
+        .orderBy('created_at'),
+      blobs_by_verified_at: read
+        .selectFrom('blobs')
+        .select('uuid')
+        .where('state', '<>', deleted)
+        .orderBy('verified_at')
+        .limit(10),
+      artifacts_live_identity: read
+        .selectFrom('artifacts')
+        .selectAll()
+        .where('namespace', '=', 'a')
+        .where('type', '=', 'image')
+        .where('source_url', '=', 'u')
+        .where('state', '<>', deleted),
+      artifacts_live_by_namespace_and_name: page.where('namespace', '=', 'a').where('name', '=', 'n'),
+      artifacts_live_by_time: page
+        .where(sql<boolean>`(created_at, uuid) > (5, 'x')`)
+        .orderBy('created_at')
+        .orderBy('uuid'),
+      artifacts_live_by_namespace_and_time: page
+        .where('namespace', '=', 'a')
+        .where(sql<boolean>`(created_at, uuid) > (5, 'x')`)
+        .orderBy('created_at')
+        .orderBy('uuid'),
+      artifacts_shared_by_time: page.where('shared', '=', sql.lit(1)).orderBy('created_at').orderBy('uuid'),
+      versions_by_blob: read
+        .selectFrom('versions')
+        .selectAll()
+        .where('blob_uuid', '=', 'b')
+        .where('live', '=', 1),
+      versions_by_liveness: read
+        .selectFrom('versions')
+        .selectAll()
+        .where('artifact_uuid', '=', 'x')
+        .where('live', '=', 1)
+        .orderBy('idx'),
+      events_by_object: read
+        .selectFrom('events')
+        .selectAll()
+        .where('object_type', '=', 'blob')
+        .where('object_uuid', '=', 'b')
+        .orderBy('id', 'desc'),
+      trusts_by_trusted: read.selectFrom('trusts').select('namespace').where('trusted', '=', 'a'),
+    }
+    for (const [index, question] of Object.entries(questions)) {
+      const { sql: text, parameters } = question.compile()
+      const plan = new DatabaseSync(path, { readOnly: true })
+      const steps = plan.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...(parameters as string[]))
+      plan.close()
+      const details = steps.map((step) => String(step.detail)).join('; ')
+      expect(details).toContain(index)
+      expect(details).not.toContain('TEMP B-TREE')
+    }
+  })
+})
