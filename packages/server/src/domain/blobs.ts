@@ -1,19 +1,258 @@
 /**
- * Blobs as the API shows them, and the changes of state that others ask for.
+ * Blobs as the API shows them, and the changes of their state: in use or not, damaged, healed.
  */
-import type { Transaction } from 'kysely'
-import type { Schema } from '../db/schema.ts'
-import type { Parts } from '../parts.ts'
+import { HoldfastError } from '@holdfast/api/errors'
+import type { BlobView } from '@holdfast/api/schemas'
+import { sql, type Transaction } from 'kysely'
+import { deleted } from '../db/database.ts'
+import type { Row, Schema } from '../db/schema.ts'
+import type { Caller, Parts } from '../parts.ts'
+import { blobView, blobViews, checksumsOf } from './blob-view.ts'
+import { recordEvent } from './events.ts'
+import { decodeCursor, makePage, type Page } from './page.ts'
+import { findBlob, reachOf, readableArtifacts, requireSystem } from './visibility.ts'
+
+/** The digests a blob has, by their name in URLs; each is also the name of its column. */
+export const hashAlgorithms = ['sha512', 'sha256', 'sha1', 'xxh128'] as const
+export type HashAlgorithm = (typeof hashAlgorithms)[number]
+
+/** The algorithm of this name; throws `hash_algorithm_unknown`. */
+export const requireAlgorithm = (name: string): HashAlgorithm => {
+  const found = hashAlgorithms.find((algorithm) => algorithm === name)
+  if (!found) throw new HoldfastError('hash_algorithm_unknown')
+  return found
+}
+
+/** One blob that the caller may see. */
+export const showBlob = async (parts: Parts, caller: Caller, uuid: string): Promise<BlobView> => {
+  const { read } = parts.db
+  const row = await findBlob(read, caller, uuid, parts.clock.now())
+  return blobView(read, await reachOf(read, caller), row, parts, { leasesOf: caller.namespace })
+}
+
+/** One digest of a blob that the caller may see; null while it is still being computed. */
+export const showChecksum = async (
+  parts: Parts,
+  caller: Caller,
+  uuid: string,
+  algorithm: string,
+): Promise<string | null> => {
+  const known = requireAlgorithm(algorithm)
+  const row = await findBlob(parts.db.read, caller, uuid, parts.clock.now())
+  return checksumsOf(row)[known] ?? null
+}
+
+export interface BlobListInput {
+  /** Only blobs on this node. */
+  readonly node?: string | undefined
+  /** Absent: the whole list. */
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+}
+
+const listOrder = 'blobs'
+/** Rows per query when the whole list is asked for: reads block the event loop. */
+const rowsPerQuery = 500
+
+/** All blobs, oldest first, for `system`. */
+export const listBlobs = async (
+  parts: Parts,
+  caller: Caller,
+  input: BlobListInput,
+): Promise<Page<BlobView>> => {
+  requireSystem(caller)
+  if (input.limit !== undefined) return listPage(parts, input, input.limit)
+  const items: BlobView[] = []
+  let cursor = input.cursor
+  do {
+    const page = await listPage(parts, { ...input, cursor }, rowsPerQuery)
+    items.push(...page.items)
+    cursor = page.next
+    // Others get their turn between two pages.
+    await new Promise(setImmediate)
+  } while (cursor !== undefined)
+  return { items }
+}
+
+const listPage = async (
+  parts: Parts,
+  { node, cursor }: BlobListInput,
+  limit: number,
+): Promise<Page<BlobView>> => {
+  let query = parts.db.read
+    .selectFrom('blobs')
+    .selectAll()
+    .where('state', '<>', deleted)
+    .orderBy('created_at')
+    .orderBy('uuid')
+    .limit(limit + 1)
+  if (node !== undefined) query = query.where('node', '=', node)
+  if (cursor !== undefined) {
+    const [createdAt, uuid] = decodeCursor(listOrder, cursor, ['number', 'string'])
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('created_at', 'uuid'), '>', tuple(createdAt, uuid)),
+    )
+  }
+  const page = makePage(listOrder, await query.execute(), limit, (row) => [row.created_at, row.uuid])
+  return { ...page, items: await blobViews(parts.db.read, 'all', page.items, parts) }
+}
+
+/** A blob whose bytes the caller may read, and the name under which a browser may save them. */
+export interface ReadableBlob {
+  readonly row: Row<'blobs'>
+  /** Of the newest artifact the caller sees that holds the blob. */
+  readonly name: string | undefined
+}
+
+/** The blob behind `GET /blobs/{uuid}/data`; throws `blob_not_found`, and `blob_damaged` for one in quarantine. */
+export const openBlobFor = async (parts: Parts, caller: Caller, uuid: string): Promise<ReadableBlob> => {
+  const { read } = parts.db
+  const row = await findBlob(read, caller, uuid, parts.clock.now())
+  if (row.state === 'quarantined') throw new HoldfastError('blob_damaged')
+  const holder = await read
+    .selectFrom('versions')
+    .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
+    .select('artifacts.name')
+    .where('versions.blob_uuid', '=', row.uuid)
+    .where('versions.live', '=', 1)
+    .where(readableArtifacts(await reachOf(read, caller)))
+    .orderBy('versions.created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return { row, name: holder?.name }
+}
+
+/** A use within this time of the one before is not written down. */
+const usePrecision = 60_000
+
+/** Notes, at most once a minute, that a namespace used a blob. Not worth waiting for, and never an error. */
+export const noteUse = (parts: Parts, caller: Pick<Caller, 'namespace'>, uuid: string): void => {
+  const now = parts.clock.now()
+  const write = async () => {
+    const last = await parts.db.read
+      .selectFrom('blob_uses')
+      .select('used_at')
+      .where('blob_uuid', '=', uuid)
+      .where('namespace', '=', caller.namespace)
+      .executeTakeFirst()
+    if (last && now - last.used_at < usePrecision) return
+    await parts.db.write((trx) => recordUse(trx, uuid, caller.namespace, now))
+  }
+  write().catch((error) => parts.log.warn({ err: error, blob: uuid }, 'the use of a blob was not noted'))
+}
+
+/** Writes down that a namespace used a blob. */
+export const recordUse = async (
+  trx: Transaction<Schema>,
+  uuid: string,
+  namespace: string,
+  now: number,
+): Promise<void> => {
+  await trx
+    .insertInto('blob_uses')
+    .values({ blob_uuid: uuid, namespace, used_at: now })
+    .onConflict((conflict) => conflict.columns(['blob_uuid', 'namespace']).doUpdateSet({ used_at: now }))
+    .execute()
+}
 
 /**
  * Notes that references to these blobs may have gone: those without a live version begin their grace period now.
  * Call it in the transaction that takes versions away.
  */
-export declare const noteUnreferenced: (
+export const noteUnreferenced = async (
   trx: Transaction<Schema>,
   parts: Pick<Parts, 'clock'>,
   blobUuids: readonly string[],
-) => Promise<void>
+): Promise<void> => {
+  if (blobUuids.length === 0) return
+  await trx
+    .updateTable('blobs')
+    .set({ unreferenced_at: parts.clock.now() })
+    .where('uuid', 'in', blobUuids)
+    .where('state', '<>', deleted)
+    .where('unreferenced_at', 'is', null)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('versions')
+            .select('versions.blob_uuid')
+            .whereRef('versions.blob_uuid', '=', 'blobs.uuid')
+            .where('versions.live', '=', 1),
+        ),
+      ),
+    )
+    .execute()
+}
 
-/** Marks a blob whose bytes are damaged or missing: never served again until the same content heals it. Idempotent. */
-export declare const quarantineBlob: (parts: Parts, uuid: string, reason: string) => Promise<void>
+/**
+ * Marks a blob whose bytes are damaged or missing: it is not served any more until the same content heals it. Of a
+ * blob that is deleted or quarantined already, nothing changes.
+ *
+ * `seen` is the row that the finder of the damage had read before it opened the file. If the blob was healed
+ * meanwhile, what was found was the old file, and the blob stays as it is.
+ */
+export const quarantineBlob = async (
+  parts: Parts,
+  uuid: string,
+  reason: string,
+  seen?: Pick<Row<'blobs'>, 'verified_at'>,
+): Promise<void> => {
+  const marked = await parts.db.write(async (trx) => {
+    const { numUpdatedRows } = await trx
+      .updateTable('blobs')
+      .set({ state: 'quarantined' })
+      .where('uuid', '=', uuid)
+      .where('state', '=', 'created')
+      .$if(seen !== undefined, (query) =>
+        query.where('verified_at', seen!.verified_at === null ? 'is' : '=', seen!.verified_at),
+      )
+      .executeTakeFirstOrThrow()
+    if (numUpdatedRows === 0n) return false
+    await recordEvent(trx, parts, {
+      objectType: 'blob',
+      objectUuid: uuid,
+      namespace: '',
+      type: 'status',
+      message: 'quarantined: its stored bytes are damaged or missing',
+      extra: { reason },
+    })
+    return true
+  })
+  if (!marked) return
+  parts.log.error({ blob: uuid, reason }, 'blob quarantined')
+  await countDamagedBlobs(parts)
+}
+
+/**
+ * The same content has come again and lies, verified, in the place of a blob's file: the blob can be served again.
+ * Call it in the transaction that makes the new reference, and `countDamagedBlobs` after it.
+ */
+export const healBlob = async (trx: Transaction<Schema>, parts: Parts, uuid: string): Promise<void> => {
+  const { numUpdatedRows } = await trx
+    .updateTable('blobs')
+    .set({ state: 'created', verified_at: parts.clock.now() })
+    .where('uuid', '=', uuid)
+    .where('state', '=', 'quarantined')
+    .executeTakeFirstOrThrow()
+  if (numUpdatedRows === 0n) return
+  await recordEvent(trx, parts, {
+    objectType: 'blob',
+    objectUuid: uuid,
+    namespace: '',
+    type: 'status',
+    message: 'healed: the same content was stored again',
+  })
+}
+
+/** As a literal, so that the index of such blobs is used; see `deleted` in database.ts. */
+const quarantined = sql.lit('quarantined' as const)
+
+/** Brings the metric up to date. */
+export const countDamagedBlobs = async (parts: Pick<Parts, 'db' | 'metrics'>): Promise<void> => {
+  const { count } = await parts.db.read
+    .selectFrom('blobs')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('state', '=', quarantined)
+    .executeTakeFirstOrThrow()
+  parts.metrics.damagedBlobs.set(Number(count))
+}

@@ -43,7 +43,11 @@ export const leaseBlob = async (
   return expires_at
 }
 
-/** Ends all leases of a namespace: for its deletion, so that a later life of the name inherits none. */
+/**
+ * Ends all leases of a namespace and forgets which blobs it used: for its deletion, so that a later life of the name
+ * inherits nothing.
+ */
 export const endLeasesOf = async (trx: Transaction<Schema>, namespace: string): Promise<void> => {
   await trx.deleteFrom('leases').where('namespace', '=', namespace).execute()
+  await trx.deleteFrom('blob_uses').where('namespace', '=', namespace).execute()
 }
