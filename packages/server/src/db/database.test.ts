@@ -101,10 +101,13 @@ describe.each(dialects)('a database on $name', (dialect) => {
       let outcome: Promise<PromiseSettledResult<unknown>[]> | undefined
       const first = db.write(async (trx) => {
         const insert = (name: string) => trx.insertInto('settings').values({ name, value: '' }).execute()
-        outcome = Promise.allSettled(['f1', 'f2', 'f3'].map(insert))
+        outcome = Promise.allSettled(Array.from({ length: 20 }, (_, i) => insert(`forgotten-${i}`)))
         throw new Error('undo')
       })
-      const second = setting('mine')
+      const second = db.write(async (trx) => {
+        await trx.insertInto('settings').values({ name: 'mine', value: '' }).execute()
+        await outcome
+      })
       await expect(first).rejects.toThrow('undo')
       await second
       const outcomes = await outcome!

@@ -79,12 +79,14 @@ export class SqliteWriter {
   }
 }
 
-/** One transaction's view of the writer. Once it has ended it runs nothing more, whoever still holds it. */
+/**
+ * One transaction's view of the writer. Queries that come after its end are refused: by the thread while the commit or
+ * rollback is under way, as it is then in no transaction, and by Kysely afterwards.
+ */
 class WriterTransaction implements DatabaseConnection {
   readonly #writer: SqliteWriter
   /** Why nothing more may run: the disk failed, or the writer is gone. A transaction does not survive either. */
   #doom: HoldfastError | undefined
-  #hasEnded = false
   readonly streamQuery = refuseStream
 
   constructor(writer: SqliteWriter) {
@@ -92,8 +94,6 @@ class WriterTransaction implements DatabaseConnection {
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    if (this.#hasEnded)
-      throw new Error('the transaction has ended; await every query before returning from `work`')
     return toQueryResult<R>(await this.#perform({ kind: 'run', sql, parameters: parameters.map(ownBytes) }))
   }
 
@@ -102,12 +102,10 @@ class WriterTransaction implements DatabaseConnection {
   }
 
   async commit(): Promise<void> {
-    this.#hasEnded = true
     await this.#perform({ kind: 'commit' })
   }
 
   async rollback(): Promise<void> {
-    this.#hasEnded = true
     // Kysely would throw a failure of the rollback in place of its reason. SQLite undoes it without us as well.
     await this.#writer.perform({ kind: 'rollback' }).catch(() => {})
   }
