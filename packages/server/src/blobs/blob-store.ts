@@ -1,0 +1,57 @@
+/**
+ * Where the bytes of blobs lie. A backend stores bytes under UUIDs and knows nothing of namespaces, digests,
+ * artifacts or SQL; hashing and naming stay above it, retries, metrics and faults wrap it.
+ *
+ * Every backend passes `blob-store.suite.ts`. UUIDs are canonical lower-case ones; anything else is a bug of the
+ * caller and throws a RangeError. All methods may be called concurrently, for one UUID too; who wins a race between
+ * `adopt`, `giveBack`, `remove` and `quarantine` of the same UUID is the caller's concern, but whole blobs only are
+ * ever seen.
+ */
+export interface BlobStore {
+  /**
+   * Takes the local file `sourcePath` over as the blob `uuid`. After it the bytes and their name are on stable
+   * storage and the source is gone. On failure the source is where it was.
+   * Repeating it after success (source gone, blob there) does nothing; a blob is never overwritten (EEXIST);
+   * neither source nor blob: ENOENT.
+   */
+  adopt(uuid: string, sourcePath: string): Promise<void>
+  /**
+   * Undoes `adopt`: the bytes are the local file `path` again, durably, and the blob is gone. Repeating it after
+   * success does nothing; never overwrites (EEXIST); neither blob nor file: ENOENT.
+   */
+  giveBack(uuid: string, path: string): Promise<void>
+  /** Undefined when there is no such blob. */
+  stat(uuid: string): Promise<BlobFacts | undefined>
+  /** Opens a blob for reading; the caller closes it. `blob_damaged` when there is none: who asks expects it. */
+  open(uuid: string): Promise<BlobReader>
+  /** Durably gone afterwards; not an error when it was not there. Open readers may go on or fail. */
+  remove(uuid: string): Promise<void>
+  /** All blobs, in no order, without holding them all in memory. May miss or show what changes meanwhile. */
+  list(): AsyncIterable<BlobFacts>
+  /**
+   * Sets a damaged blob aside for people to look at: no longer a blob for any other method, and its UUID is free
+   * for `adopt`. One set aside earlier under this UUID is replaced. Not an error when there is no such blob.
+   */
+  quarantine(uuid: string): Promise<void>
+}
+
+export interface BlobFacts {
+  readonly uuid: string
+  readonly size: number
+  /** Time of the last write, ms since the epoch. */
+  readonly modifiedAt: number
+}
+
+/** An open blob. Reads may be under way at the same time; none may be when it is closed. */
+export interface BlobReader {
+  readonly uuid: string
+  /** Size when it was opened. */
+  readonly size: number
+  /**
+   * Fills `target` from `position` on and tells how many bytes that were: fewer only at the end, 0 past it.
+   * `blob_damaged` when the medium fails.
+   */
+  read(target: Uint8Array, position: number): Promise<number>
+  /** May be repeated. */
+  close(): Promise<void>
+}

@@ -1,0 +1,127 @@
+import { dirname } from 'node:path'
+import { HoldfastError } from '@holdfast/api/errors'
+import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
+import { errnoOf, type FileOps, realFiles } from './files.ts'
+import { dataPaths, isFileUuid } from './paths.ts'
+
+/** Blobs as files under the data directory (paths.ts), on the same filesystem as the uploads. */
+export const openDiskStore = async (dataDir: string, files: FileOps = realFiles): Promise<BlobStore> => {
+  const paths = dataPaths(dataDir)
+  await files.makeDirectory(paths.blobs)
+  await files.makeDirectory(paths.quarantine)
+
+  /**
+   * Moves a file durably; the new name is on stable storage before the old one is let go. When that fails the file
+   * goes back, so that its owner finds it where it was.
+   */
+  const move = async (from: string, to: string): Promise<void> => {
+    await files.rename(from, to)
+    try {
+      await files.syncDirectory(dirname(to))
+      await files.syncDirectory(dirname(from))
+    } catch (error) {
+      await files.rename(to, from)
+      throw error
+    }
+  }
+
+  /** Moves `from` to `to` unless that was done before; see the contract of `adopt` for what else may be found. */
+  const moveOnce = async (from: string, to: string): Promise<void> => {
+    const [source, target] = await Promise.all([files.stat(from), files.stat(to)])
+    if (source && target) throw Object.assign(new Error(`both ${from} and ${to} exist`), { code: 'EEXIST' })
+    if (!source && !target)
+      throw Object.assign(new Error(`neither ${from} nor ${to} exists`), { code: 'ENOENT' })
+    if (source) return move(from, to)
+    // The rename was done before, but perhaps a crash or an error came between it and these.
+    await files.syncDirectory(dirname(to))
+    await files.syncDirectory(dirname(from))
+  }
+
+  const syncFile = async (path: string): Promise<void> => {
+    const file = await files.open(path, 'write')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  }
+
+  const factsOf = async (uuid: string): Promise<BlobFacts | undefined> => {
+    const facts = await files.stat(paths.blob(uuid))
+    return facts && { uuid, ...facts }
+  }
+
+  return {
+    async adopt(uuid, sourcePath) {
+      const target = paths.blob(uuid)
+      if (await files.makeDirectory(paths.blobDirectory(uuid))) await files.syncDirectory(paths.blobs)
+      if (await files.stat(sourcePath)) await syncFile(sourcePath)
+      await moveOnce(sourcePath, target)
+    },
+
+    giveBack: async (uuid, path) => moveOnce(paths.blob(uuid), path),
+
+    stat: factsOf,
+
+    async open(uuid) {
+      const file = await files.open(paths.blob(uuid), 'read').catch((error) => {
+        throw errnoOf(error) === 'EMFILE' ? error : damaged(uuid, error)
+      })
+      try {
+        return blobReader(uuid, file, await file.size())
+      } catch (error) {
+        await file.close()
+        throw error
+      }
+    },
+
+    async remove(uuid) {
+      try {
+        await files.unlink(paths.blob(uuid))
+        await files.syncDirectory(paths.blobDirectory(uuid))
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error
+      }
+    },
+
+    async *list() {
+      for (const prefix of await files.list(paths.blobs)) {
+        if (!/^[0-9a-f]{2}$/.test(prefix)) continue
+        for (const name of await files.list(`${paths.blobs}/${prefix}`)) {
+          const facts = isFileUuid(name) && name.startsWith(prefix) ? await factsOf(name) : undefined
+          if (facts) yield facts
+        }
+      }
+    },
+
+    async quarantine(uuid) {
+      try {
+        await move(paths.blob(uuid), paths.quarantined(uuid))
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error
+      }
+    },
+  }
+}
+
+const damaged = (uuid: string, cause: unknown): HoldfastError =>
+  new HoldfastError('blob_damaged', { detail: { blob_uuid: uuid }, cause })
+
+const blobReader = (uuid: string, file: Awaited<ReturnType<FileOps['open']>>, size: number): BlobReader => {
+  let closed: Promise<void> | undefined
+  return {
+    uuid,
+    size,
+    async read(target, position) {
+      try {
+        return await file.read(target, position)
+      } catch (error) {
+        throw damaged(uuid, error)
+      }
+    },
+    close() {
+      closed ??= file.close()
+      return closed
+    },
+  }
+}

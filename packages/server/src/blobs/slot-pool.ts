@@ -1,0 +1,77 @@
+/** One piece of shared memory that a socket fills, the disk reads and a hash worker reads, without copies between. */
+export interface Slot {
+  readonly index: number
+  readonly bytes: Uint8Array
+}
+
+/** Somebody with a partly filled slot, who can be asked to send it on and so, soon, give it back. */
+export interface SlotHolder {
+  /** Called when others wait for slots; must start the write of what is there, and not take a new slot at once. */
+  yieldSlot(): void
+}
+
+/** Bytes in a slot: one block, so that slots and blocks fall together. */
+export const slotSize = 1024 * 1024
+
+/**
+ * A bounded number of slots shared by all uploads; this bounds the memory of everything that arrives.
+ *
+ * Waiters are served in order. Senders may be slow or dead while their slot is half full, so a partly filled slot is
+ * never a claim for ever: when somebody waits, the holder that has been quiet longest is asked to send it on.
+ * Otherwise a few dozen stalled connections would stop all uploads.
+ */
+export class SlotPool {
+  /** All slots, in order; for the workers. Untouched parts cost no physical memory. */
+  readonly memory: SharedArrayBuffer
+  /** Used as a stack: the warmest slot first, cold ones stay untouched. */
+  readonly #free: Slot[] = []
+  readonly #waiting: ((slot: Slot) => void)[] = []
+  /** Holders of partly filled slots, the longest quiet first. */
+  readonly #partial = new Set<SlotHolder>()
+
+  constructor(count: number) {
+    this.memory = new SharedArrayBuffer(count * slotSize)
+    for (let index = count - 1; index >= 0; index--)
+      this.#free.push({ index, bytes: new Uint8Array(this.memory, index * slotSize, slotSize) })
+  }
+
+  /** Slots nobody uses: all of them when nothing is under way. */
+  get free(): number {
+    return this.#free.length
+  }
+
+  /** A slot, as soon as those who asked before have theirs. */
+  acquire(): Slot | Promise<Slot> {
+    if (this.#waiting.length === 0 && this.#free.length > 0) return this.#free.pop()!
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+      this.#reclaim()
+    })
+  }
+
+  /** Gives a slot back; nobody may look at its bytes any more. */
+  release(slot: Slot): void {
+    const next = this.#waiting.shift()
+    if (next) next(slot)
+    else this.#free.push(slot)
+  }
+
+  /** The holder has put bytes into its slot and waits for more. May call its `yieldSlot` before it returns. */
+  markPartial(holder: SlotHolder): void {
+    this.#partial.delete(holder)
+    this.#partial.add(holder)
+    if (this.#waiting.length > 0) this.#reclaim()
+  }
+
+  /** The holder has sent its slot on. */
+  unmark(holder: SlotHolder): void {
+    this.#partial.delete(holder)
+  }
+
+  #reclaim(): void {
+    const [quietest] = this.#partial
+    if (!quietest) return
+    this.#partial.delete(quietest)
+    quietest.yieldSlot()
+  }
+}

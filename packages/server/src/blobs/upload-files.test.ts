@@ -1,0 +1,337 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
+import { blockSize } from '@holdfast/api/limits'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type HashPipeline, startHashPipeline } from './hash-pipeline.ts'
+import { dataPaths } from './paths.ts'
+import { openUploadFiles, type UploadFiles, type UploadFilesOptions } from './upload-files.ts'
+
+let hash: HashPipeline
+let dataDir: string
+beforeAll(() => {
+  hash = startHashPipeline({ workers: 1, slots: 8 })
+})
+afterAll(async () => {
+  await hash.close()
+})
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'holdfast-uploads-'))
+})
+afterEach(async () => {
+  expect(hash.slots.free, 'slots given back').toBe(8)
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+const open = (options: Partial<UploadFilesOptions> = {}): Promise<UploadFiles> =>
+  openUploadFiles({
+    dataDir,
+    hash,
+    clock: { now: () => 1_700_000_000_000 },
+    freeSpaceReserveBytes: 0,
+    stallTimeoutMs: 60,
+    ...options,
+  })
+
+async function* chunks(bytes: Uint8Array, size = 64 * 1024): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}
+
+/** A body that the test feeds by hand and that says nothing otherwise, like a connection that died silently. */
+const pipe = () => {
+  const queue: Uint8Array[] = []
+  let wake: (() => void) | undefined
+  let end: 'open' | 'ended' | Error = 'open'
+  const poke = () => wake?.()
+  return {
+    send(bytes: Uint8Array) {
+      queue.push(bytes)
+      poke()
+    },
+    finish() {
+      end = 'ended'
+      poke()
+    },
+    cut() {
+      end = new Error('connection reset')
+      poke()
+    },
+    body: {
+      async *[Symbol.asyncIterator]() {
+        for (;;) {
+          const next = queue.shift()
+          if (next) yield next
+          else if (end === 'ended') return
+          else if (end !== 'open') throw end
+          else
+            await new Promise<void>((resolve) => {
+              wake = resolve
+            })
+        }
+      },
+    },
+  }
+}
+
+const sumsOf = (bytes: Uint8Array): Buffer => {
+  const sums = Buffer.alloc(Math.ceil(bytes.length / blockSize) * 4)
+  for (let i = 0; i * blockSize < bytes.length; i++)
+    sums.writeUInt32BE(crc32(bytes.subarray(i * blockSize, (i + 1) * blockSize)), i * 4)
+  return sums
+}
+
+/** File, status and digests say the same as `bytes`. */
+const expectContent = async (uploads: UploadFiles, uuid: string, bytes: Uint8Array): Promise<void> => {
+  expect((await uploads.status(uuid))?.size).toBe(bytes.length)
+  const sealed = await uploads.seal(uuid)
+  try {
+    expect(sealed.size).toBe(bytes.length)
+    expect(Buffer.compare(await readFile(sealed.path), bytes)).toBe(0)
+    expect(sealed.sha512).toBe(createHash('sha512').update(bytes).digest('hex'))
+    expect(Buffer.from(sealed.blockSums).equals(sumsOf(bytes))).toBe(true)
+  } finally {
+    await sealed.release()
+  }
+}
+
+const plain = { mode: 'plain' } as const
+const at = (expectedOffset: number) => ({ mode: 'conditional', expectedOffset }) as const
+const big = randomBytes(3 * blockSize + 12_345)
+
+describe('appending', () => {
+  test('pieces of all sizes add up', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await expectContent(uploads, uuid, Buffer.alloc(0))
+    expect(await uploads.append(uuid, chunks(Buffer.alloc(0)), { ...plain, contentLength: 0 })).toEqual({
+      size: 0,
+    })
+    expect(await uploads.append(uuid, chunks(big), { ...plain, contentLength: big.length })).toEqual({
+      size: big.length,
+    })
+    expect(await uploads.append(uuid, chunks(big, 1000), at(big.length))).toEqual({ size: 2 * big.length })
+    await expectContent(uploads, uuid, Buffer.concat([big, big]))
+    await uploads.close()
+  })
+
+  test('a cut plain append leaves nothing, a cut conditional one what arrived', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(big), plain)
+    const first = pipe()
+    const cutPlain = uploads.append(uuid, first.body, plain)
+    first.send(big)
+    first.cut()
+    await expect(cutPlain).rejects.toMatchObject({ code: 'body_incomplete', detail: { offset: big.length } })
+    await expectContent(uploads, uuid, big)
+    const second = pipe()
+    const cutConditional = uploads.append(uuid, second.body, at(big.length))
+    second.send(big)
+    second.cut()
+    await expect(cutConditional).rejects.toMatchObject({
+      code: 'body_incomplete',
+      detail: { offset: 2 * big.length },
+    })
+    await expectContent(uploads, uuid, Buffer.concat([big, big]))
+    await uploads.close()
+  })
+
+  test('a body of another length than announced is refused', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    for (const contentLength of [big.length - 1, big.length + 1])
+      await expect(uploads.append(uuid, chunks(big), { ...plain, contentLength })).rejects.toMatchObject({
+        code: 'body_incomplete',
+      })
+    await expectContent(uploads, uuid, Buffer.alloc(0))
+    await uploads.close()
+  })
+
+  test('a wrong offset is answered with the true one and changes nothing', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(big), plain)
+    await expect(uploads.append(uuid, chunks(big), at(5))).rejects.toMatchObject({
+      code: 'offset_mismatch',
+      detail: { offset: big.length },
+    })
+    await expectContent(uploads, uuid, big)
+    await uploads.close()
+  })
+
+  test('too large: known beforehand the body is not touched, else it is rolled back', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    let touched = false
+    const body = {
+      [Symbol.asyncIterator]: () => {
+        touched = true
+        return chunks(big)
+      },
+    }
+    await expect(
+      uploads.append(uuid, body, { ...plain, contentLength: big.length, maxSize: 100 }),
+    ).rejects.toMatchObject({ code: 'file_too_large' })
+    expect(touched).toBe(false)
+    const tooLarge = () => new RangeError('mine')
+    await expect(uploads.append(uuid, body, { ...plain, maxSize: big.length - 1, tooLarge })).rejects.toThrow(
+      'mine',
+    )
+    expect(touched).toBe(true)
+    await expectContent(uploads, uuid, Buffer.alloc(0))
+    await uploads.close()
+  })
+
+  test('unknown and malformed uuids are not found', async () => {
+    const uploads = await open()
+    for (const uuid of [randomUUID(), '../../etc/passwd', randomUUID().toUpperCase(), '']) {
+      await expect(uploads.append(uuid, chunks(big), plain)).rejects.toMatchObject({
+        code: 'upload_not_found',
+      })
+      await expect(uploads.seal(uuid)).rejects.toMatchObject({ code: 'upload_not_found' })
+      expect(await uploads.status(uuid)).toBeUndefined()
+      await uploads.remove(uuid)
+    }
+    await uploads.close()
+  })
+
+  test('an aborted signal ends an append whose client is silent', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const abort = new AbortController()
+    const silent = pipe()
+    silent.send(big)
+    const append = uploads.append(uuid, silent.body, { ...plain, signal: abort.signal })
+    setTimeout(() => abort.abort(new Error('gone')), 20)
+    await expect(append).rejects.toMatchObject({ code: 'body_incomplete' })
+    await expectContent(uploads, uuid, Buffer.alloc(0))
+    await uploads.close()
+  })
+})
+
+describe('one writer', () => {
+  test('a re-sent plain append waits for the first and is applied once it is cut', async () => {
+    const uploads = await open({ stallTimeoutMs: 10_000 })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const first = pipe()
+    const a = uploads.append(uuid, first.body, plain)
+    first.send(big)
+    const b = uploads.append(uuid, chunks(big), plain)
+    await sleep(20)
+    first.cut()
+    await expect(a).rejects.toMatchObject({ code: 'body_incomplete' })
+    expect(await b).toEqual({ size: big.length })
+    await expectContent(uploads, uuid, big)
+    await uploads.close()
+  })
+
+  test.each([
+    ['plain', plain, 0],
+    ['conditional', at(0), big.length],
+  ] as const)('a stalled %s append loses the upload to one that waits', async (_kind, options, kept) => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const silent = pipe()
+    silent.send(big)
+    const a = uploads.append(uuid, silent.body, options)
+    const b = uploads.append(uuid, chunks(big), plain)
+    await expect(a).rejects.toMatchObject({ code: 'upload_busy' })
+    expect(await b).toEqual({ size: kept + big.length })
+    await expectContent(uploads, uuid, Buffer.concat([big.subarray(0, kept), big]))
+    await uploads.close()
+  })
+
+  test('a conditional append ends the current one and those waiting, and then looks at the offset', async () => {
+    const uploads = await open({ stallTimeoutMs: 60_000 })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const silent = pipe()
+    silent.send(big)
+    const results = Promise.allSettled([
+      uploads.append(uuid, silent.body, plain),
+      uploads.append(uuid, chunks(big), plain),
+      uploads.append(uuid, chunks(big), at(0)),
+    ])
+    const [a, b, c] = await results
+    expect(a).toMatchObject({ reason: { code: 'upload_busy' } })
+    expect(b).toMatchObject({ reason: { code: 'upload_busy' } })
+    expect(c).toMatchObject({ value: { size: big.length } })
+    await expectContent(uploads, uuid, big)
+    await uploads.close()
+  })
+
+  test('truncate and remove end a silent writer at once', async () => {
+    const uploads = await open({ stallTimeoutMs: 60_000 })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(big), plain)
+    for (const end of [() => uploads.truncate(uuid, 100), () => uploads.remove(uuid)]) {
+      const silent = pipe()
+      silent.send(big)
+      const append = uploads.append(uuid, silent.body, plain)
+      const ended = expect(append).rejects.toMatchObject({ code: 'upload_busy' })
+      await sleep(10)
+      await end()
+      await ended
+      if ((await uploads.status(uuid)) !== undefined) await expectContent(uploads, uuid, big.subarray(0, 100))
+    }
+    expect(await readdir(dataPaths(dataDir).uploads)).toEqual([])
+    await uploads.close()
+  })
+
+  test('more silent senders than slots do not stop the others', async () => {
+    const uploads = await open()
+    const silent = Array.from({ length: 12 }, () => ({ uuid: randomUUID(), pipe: pipe() }))
+    const appends = []
+    for (const one of silent) {
+      await uploads.create(one.uuid)
+      one.pipe.send(big.subarray(0, 1000))
+      appends.push(uploads.append(one.uuid, one.pipe.body, plain))
+    }
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(big), plain)
+    await expectContent(uploads, uuid, big)
+    for (const one of silent) {
+      one.pipe.send(big.subarray(1000, 2000))
+      one.pipe.finish()
+    }
+    await Promise.all(appends)
+    for (const one of silent) await expectContent(uploads, one.uuid, big.subarray(0, 2000))
+    await uploads.close()
+  })
+})
+
+describe('sealing', () => {
+  test('holds the upload still, one after the other, until it is discarded', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(big), plain)
+    const first = await uploads.seal(uuid)
+    const second = uploads.seal(uuid)
+    const append = uploads.append(uuid, chunks(big), plain)
+    const gone = expect(append).rejects.toMatchObject({ code: 'upload_not_found' })
+    expect((await stat(first.path)).size).toBe(big.length)
+    await first.release()
+    await first.discard()
+    const sealed = await second
+    expect(sealed.sha512).toBe(first.sha512)
+    await sealed.discard()
+    await gone
+    expect(await uploads.list()).toEqual([])
+    expect(await readdir(dataPaths(dataDir).uploads)).toEqual([])
+    await uploads.close()
+  })
+})
