@@ -169,7 +169,7 @@ describe('data', () => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, index) => read(`?offset=${index * 1000}`)),
     )
-    answers.forEach((answer, index) => check(answer, 200, data.subarray(index * 1000)))
+    for (const [index, answer] of answers.entries()) check(answer, 200, data.subarray(index * 1000))
   })
 })
 
