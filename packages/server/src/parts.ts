@@ -6,6 +6,7 @@ import type { BlobStore } from './blobs/blob-store.ts'
 import type { UploadFiles } from './blobs/upload-files.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
+import type { Logins } from './domain/logins.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Where the time comes from; tests wind it forward. */
@@ -22,6 +23,10 @@ export interface Parts {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: Metrics
+  /** Signs access tokens; `loadTokenKey` of domain/secrets.ts reads it. */
+  readonly tokenKey: Uint8Array
+  /** What is remembered of recent logins; `createLogins` of domain/logins.ts makes it. */
+  readonly logins: Logins
 }
 
 /** On whose behalf something is done. */

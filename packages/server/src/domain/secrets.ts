@@ -1,0 +1,58 @@
+/**
+ * Secrets that the server makes at its first start and keeps in its data directory, in files that only its own user
+ * can read. See docs/format.md.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmod, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+const tokenKeyBytes = 32
+
+/** The key that signs access tokens: 32 random bytes in `token.key`. Removing the file logs everybody out. */
+export const loadTokenKey = async (dataDir: string): Promise<Uint8Array> => {
+  const path = join(dataDir, 'token.key')
+  const key = await loadOrMake(path, () => randomBytes(tokenKeyBytes))
+  if (key.length !== tokenKeyBytes)
+    throw new Error(
+      `${path} is damaged: it should hold ${tokenKeyBytes} bytes. Remove it to have a new one made.`,
+    )
+  return new Uint8Array(key)
+}
+
+/** The first key of `system` where the settings name none: one line of text in `system.key`. */
+export const loadSystemKey = async (dataDir: string): Promise<string> => {
+  const path = join(dataDir, 'system.key')
+  const line = await loadOrMake(path, () => Buffer.from(`${randomBytes(32).toString('base64url')}\n`))
+  const key = line.toString().trim()
+  if (key === '') throw new Error(`${path} is empty. Remove it to have a new key made.`)
+  return key
+}
+
+/** Reads a file, or makes it durable and complete under its name at once. */
+const loadOrMake = async (path: string, make: () => Buffer): Promise<Buffer> => {
+  try {
+    const content = await readFile(path)
+    await chmod(path, 0o600)
+    return content
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const content = make()
+  const temporary = `${path}.new`
+  await rm(temporary, { force: true })
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const directory = await open(dirname(path))
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+  return content
+}

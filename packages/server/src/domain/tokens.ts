@@ -1,0 +1,84 @@
+/**
+ * Access tokens: short-lived JWTs whose subject is a namespace and the name of one of its keys. Each carries the
+ * nonce of that key, which changes whenever the key does; so replacing or deleting a key, or its namespace, voids its
+ * tokens at once, and no list of revoked tokens is needed.
+ */
+import { HoldfastError } from '@holdfast/api/errors'
+import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { deleted } from '../db/database.ts'
+import type { Caller, Parts } from '../parts.ts'
+
+const algorithm = 'HS256'
+
+/** A key as a token names it. */
+export interface KeyIdentity {
+  readonly namespace: string
+  readonly keyName: string
+  readonly nonce: string
+}
+
+/** An access token for the holder of a key, good for at least the configured lifetime. */
+export const issueToken = (
+  parts: Pick<Parts, 'clock' | 'config' | 'tokenKey'>,
+  { namespace, keyName, nonce }: KeyIdentity,
+): Promise<string> => {
+  const now = parts.clock.now() / 1000
+  return new SignJWT({ nonce })
+    .setProtectedHeader({ alg: algorithm })
+    .setSubject(JSON.stringify([namespace, keyName]))
+    .setIssuedAt(Math.floor(now))
+    .setNotBefore(Math.floor(now))
+    .setExpirationTime(Math.ceil(now + parts.config.tokenLifetime))
+    .sign(parts.tokenKey)
+}
+
+/**
+ * Who asks, by the value of the `Authorization` header. Throws `authorization_missing`, `token_invalid`,
+ * `token_expired`, or `token_revoked` when the key is not any more what it was.
+ */
+export const verifyToken = async (
+  parts: Pick<Parts, 'clock' | 'db' | 'tokenKey'>,
+  authorizationHeader: string | undefined,
+  requestId: string,
+): Promise<Caller> => {
+  if (!authorizationHeader) throw new HoldfastError('authorization_missing')
+  const token = /^Bearer +(\S+) *$/i.exec(authorizationHeader)?.[1]
+  if (token === undefined) throw new HoldfastError('token_invalid')
+  const { namespace, keyName, nonce } = await readToken(parts, token)
+  const key = await parts.db.read
+    .selectFrom('namespace_keys')
+    .innerJoin('namespaces', 'namespaces.name', 'namespace_keys.namespace')
+    .select('namespace_keys.nonce')
+    .where('namespace_keys.namespace', '=', namespace)
+    .where('namespace_keys.name', '=', keyName)
+    .where('namespaces.state', '<>', deleted)
+    .executeTakeFirst()
+  if (key?.nonce !== nonce) throw new HoldfastError('token_revoked')
+  return { namespace, keyName, requestId }
+}
+
+const readToken = async (parts: Pick<Parts, 'clock' | 'tokenKey'>, token: string): Promise<KeyIdentity> => {
+  try {
+    const { payload } = await jwtVerify(token, parts.tokenKey, {
+      algorithms: [algorithm],
+      currentDate: new Date(parts.clock.now()),
+      requiredClaims: ['sub', 'nonce', 'iat', 'nbf', 'exp'],
+    })
+    return identityOf(payload)
+  } catch (cause) {
+    // The reasons differ for the log only; a client can do nothing but log in again.
+    throw new HoldfastError(cause instanceof errors.JWTExpired ? 'token_expired' : 'token_invalid', {
+      cause,
+    })
+  }
+}
+
+const identityOf = (payload: JWTPayload): KeyIdentity => {
+  const subject: unknown = JSON.parse(payload.sub!)
+  if (!Array.isArray(subject)) throw new TypeError('the subject is not a pair')
+  const [namespace, keyName] = subject
+  const { nonce } = payload
+  if (typeof namespace !== 'string' || typeof keyName !== 'string' || typeof nonce !== 'string')
+    throw new TypeError('the claims do not name a key')
+  return { namespace, keyName, nonce }
+}
