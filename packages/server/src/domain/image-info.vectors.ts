@@ -4,7 +4,8 @@ import { brotliDecompressSync } from 'node:zlib'
  * Small real images, whole, and what `qemu-img info` (7.2) and `file --mime-type` (5.44) say about them: made with
  * `qemu-img create` and `qemu-img convert`; the ISO image is a volume descriptor and a partition table written by
  * hand, and one qcow2 had its corrupt bit set.
- * The descriptor of three extents goes without the `cluster_size` that qemu-img finds in those files. `disk size` is the file's size (see `BlobInfo`).
+ * The descriptor of three extents goes without the `cluster_size` that qemu-img finds in those files, and
+ * `disk size` is the file's size (see `BlobInfo`).
  */
 const vectors = [
   {
