@@ -249,7 +249,7 @@ export const contract = {
     body: Type.Object({ external_namespace: NamespaceName }),
     invalid: { 'body/external_namespace': 'external_namespace_not_specified' },
     reply: NamespaceView,
-    errors: ['namespace_not_found', 'external_namespace_not_specified'],
+    errors: ['namespace_not_found', 'external_namespace_not_specified', 'namespace_illegal'],
   },
   removeTrust: {
     summary: 'Take a trust back; system is always trusted',

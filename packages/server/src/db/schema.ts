@@ -55,7 +55,10 @@ export interface NamespaceKeysTable {
   created_at: Millis
 }
 
-/** `trusted` may act on the objects of `namespace`. That everybody trusts `system` is implied, never stored. */
+/**
+ * `trusted`, which need not exist, may act on the objects of `namespace`. That everybody trusts `system` is implied,
+ * never stored.
+ */
 export interface TrustsTable {
   namespace: string
   trusted: string

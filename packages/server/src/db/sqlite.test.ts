@@ -232,6 +232,7 @@ describe('the planner', () => {
         .where(sql<boolean>`(created_at, uuid) > (5, 'x')`)
         .orderBy('created_at')
         .orderBy('uuid'),
+      artifacts_shared_by_name: page.where('shared', '=', sql.lit(1)).where('name', '=', 'n'),
       artifacts_shared_by_time: page.where('shared', '=', sql.lit(1)).orderBy('created_at').orderBy('uuid'),
       versions_by_blob: read
         .selectFrom('versions')

@@ -142,16 +142,24 @@ const findByUuid = (sql: Sql, reach: Reach, uuid: string) =>
     .where(readableArtifacts(reach))
     .executeTakeFirst()
 
+/**
+ * Each part of the question has an index of its own, so that the time does not tell how many foreign artifacts have
+ * this name.
+ */
 const findByName = async (sql: Sql, caller: Caller, reach: Reach, name: string) => {
   const named = sql
     .selectFrom('artifacts')
     .selectAll()
     .where('name', '=', name)
     .where('state', '<>', deleted)
-    .orderBy('created_at')
     .limit(maxCandidates)
   let matches = await named.where('namespace', '=', caller.namespace).execute()
-  if (matches.length === 0) matches = await named.where(readableArtifacts(reach)).execute()
+  if (matches.length === 0 && reach === 'all') matches = await named.execute()
+  else if (matches.length === 0) {
+    const shared = await named.where((eb) => eb('shared', '=', eb.lit(1))).execute()
+    const trusting = await named.where('namespace', 'in', reach).where('shared', '=', 0).execute()
+    matches = [...shared, ...trusting]
+  }
   if (matches.length > 1)
     throw new HoldfastError('artifact_ambiguous', {
       message: `multiple artifacts have the name "${name}" in namespace "${caller.namespace}"`,

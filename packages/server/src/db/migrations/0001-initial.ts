@@ -5,7 +5,8 @@
  *   namespaces <-- namespace_keys, trusts, uploads, artifacts, leases, blob_uses, conversions, fetches
  *   artifacts  <-- versions --> blobs <-- blob_blocks, blob_uses, leases
  *   artifacts  <-- conversions, fetches
- *   metadata and events name objects of several tables and therefore have no foreign key.
+ *   metadata and events name objects of several tables and therefore have no foreign key; nor has
+ *   trusts.trusted, as a trust in a namespace that does not exist must look like any other.
  *
  * - A live artifact is unique by (namespace, type, source_url), a blob that is not deleted by its SHA-512. Both are
  *   partial unique indexes, so that deleted rows may stay. A query uses a partial index only if it repeats the
@@ -70,7 +71,7 @@ const tables = (words: DialectWords): string[] => {
 
     `CREATE TABLE trusts (
       namespace TEXT NOT NULL REFERENCES namespaces (name),
-      trusted TEXT NOT NULL REFERENCES namespaces (name),
+      trusted TEXT NOT NULL,
       PRIMARY KEY (namespace, trusted)
     ) ${keyedTable}`,
 
@@ -225,6 +226,7 @@ const indexes = [
   `CREATE INDEX blobs_by_verified_at ON blobs (verified_at, uuid) WHERE state <> 'deleted'`,
   `CREATE INDEX blobs_with_files_to_remove ON blobs (uuid) WHERE state = 'deleted' AND files_removed_at IS NULL`,
   `CREATE INDEX blobs_deleted ON blobs (deleted_at, uuid) WHERE state = 'deleted'`,
+  `CREATE INDEX blobs_quarantined ON blobs (uuid) WHERE state = 'quarantined'`,
   `CREATE INDEX blobs_live_by_time ON blobs (created_at, uuid) WHERE state <> 'deleted'`,
 
   // The identity of an artifact, its names, and the lists.
@@ -233,6 +235,8 @@ const indexes = [
   `CREATE INDEX artifacts_live_by_name ON artifacts (name, uuid) WHERE state <> 'deleted'`,
   `CREATE INDEX artifacts_live_by_namespace_and_name ON artifacts (namespace, name, uuid)
     WHERE state <> 'deleted'`,
+  `CREATE INDEX artifacts_shared_by_name ON artifacts (name, uuid)
+    WHERE shared = 1 AND state <> 'deleted'`,
   `CREATE INDEX artifacts_live_by_time ON artifacts (created_at, uuid) WHERE state <> 'deleted'`,
   `CREATE INDEX artifacts_live_by_namespace_and_time ON artifacts (namespace, created_at, uuid)
     WHERE state <> 'deleted'`,
