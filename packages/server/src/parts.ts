@@ -3,6 +3,8 @@
  */
 import type { Logger } from 'pino'
 import type { BlobStore } from './blobs/blob-store.ts'
+import type { HashPipeline } from './blobs/hash-pipeline.ts'
+import type { BlobSender } from './blobs/read-blob.ts'
 import type { UploadFiles } from './blobs/upload-files.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
@@ -19,6 +21,10 @@ export interface Parts {
   readonly config: Config
   readonly db: Database
   readonly blobs: BlobStore
+  /** Reads blobs for downloads. */
+  readonly sender: BlobSender
+  /** Makes digests off the event loop. */
+  readonly hash: HashPipeline
   readonly uploadFiles: UploadFiles
   readonly clock: Clock
   readonly log: Logger
