@@ -106,8 +106,8 @@ export interface Recovery {
 }
 
 export interface UploadFiles {
-  /** Makes an empty upload. Throws `storage_full`, or EEXIST for a UUID in use. */
-  create(uuid: string): Promise<void>
+  /** Makes an empty upload. Throws `storage_full` unless `expectedSize` bytes would fit, or EEXIST for a UUID in use. */
+  create(uuid: string, expectedSize?: number): Promise<void>
   status(uuid: string): Promise<UploadStatus | undefined>
   /**
    * Adds the body's bytes at the end and tells the new size. Throws `upload_not_found`, `offset_mismatch` (detail
@@ -122,6 +122,11 @@ export interface UploadFiles {
   seal(uuid: string): Promise<Sealed>
   /** Nothing of the upload is left afterwards; not an error when nothing was. */
   remove(uuid: string): Promise<void>
+  /**
+   * Removes the upload if it has had no data since `idleSince` (ms since the epoch) and nobody is changing it or
+   * waits to; tells whether it did.
+   */
+  removeIdle(uuid: string, idleSince: number): Promise<boolean>
   /** All uploads that have a data file. Costs one small read for each. */
   list(): Promise<({ uuid: string } & UploadStatus)[]>
   /** Settles what a crash left. To be called once, before anything else. */
@@ -167,8 +172,8 @@ class UploadDirectory implements UploadFiles {
     this.#space = watchFreeSpace(context.files, context.paths.uploads, options.freeSpaceReserveBytes)
   }
 
-  async create(uuid: string): Promise<void> {
-    await this.#space.require(0)
+  async create(uuid: string, expectedSize = 0): Promise<void> {
+    await this.#space.require(expectedSize)
     const entry = this.#entry(uuid)
     const turn = await entry.turns.take('exclusive', false)
     try {
@@ -250,6 +255,20 @@ class UploadDirectory implements UploadFiles {
     const turn = await this.#entry(uuid).turns.take('exclusive', true)
     try {
       await this.#erase(uuid)
+    } finally {
+      await this.#leave(uuid, turn)
+    }
+  }
+
+  async removeIdle(uuid: string, idleSince: number): Promise<boolean> {
+    const { turns } = this.#entry(uuid)
+    if (!turns.idle) return false
+    const turn = await turns.take('exclusive', false)
+    try {
+      const status = await this.status(uuid)
+      if (!status || status.lastDataAt > idleSince) return false
+      await this.#erase(uuid)
+      return true
     } finally {
       await this.#leave(uuid, turn)
     }

@@ -1,7 +1,77 @@
 /**
  * Uploads: growing, not yet visible bytes of one namespace. For every other namespace but `system` they do not exist.
+ *
+ * An upload is a row in SQL (whose it is) and files on this node (what it holds). It is made files first and removed
+ * row first, so that there is no row without files while the server runs; what a crash leaves of either kind is
+ * removed at the next start (recover.ts).
  */
+import { randomUUID } from 'node:crypto'
+import { HoldfastError, isHoldfastError } from '@holdfast/api/errors'
+import type { UploadView } from '@holdfast/api/schemas'
+import type { Transaction } from 'kysely'
+import type { Sql } from '../db/database.ts'
+import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { recordEvent } from './events.ts'
+import { uploadView } from './upload-view.ts'
+import { findNamespace, systemNamespace } from './visibility.ts'
+
+/** Begins an upload of the caller's namespace. A declared size is checked against the limits at once. */
+export const createUpload = async (
+  parts: Parts,
+  caller: Caller,
+  { size, namespace = caller.namespace }: { size?: number | undefined; namespace?: string } = {},
+): Promise<UploadView> => {
+  const { config, clock, db, uploadFiles } = parts
+  if (size !== undefined && size > config.maxFileSize)
+    throw new HoldfastError('file_too_large', { detail: { max_size: config.maxFileSize } })
+  const row: Row<'uploads'> = {
+    uuid: randomUUID(),
+    namespace,
+    node: config.nodeName,
+    created_at: clock.now(),
+    declared_size: size ?? null,
+    key_name: caller.keyName,
+  }
+  await uploadFiles.create(row.uuid, size)
+  try {
+    await db.write(async (trx) => {
+      // The namespace may have been deleted since the token was checked.
+      if (!(await findNamespace(trx, namespace))) throw new HoldfastError('token_revoked')
+      await trx.insertInto('uploads').values(row).execute()
+      await recordUploadEvent(trx, parts, caller, row.uuid, 'created', { declared_size: row.declared_size })
+    })
+  } catch (error) {
+    await uploadFiles.remove(row.uuid)
+    throw error
+  }
+  return uploadView(row, { size: 0, lastDataAt: row.created_at }, config)
+}
+
+/** The caller's uploads, oldest first; for `system` everybody's. */
+export const listUploads = async (parts: Parts, caller: Caller): Promise<UploadView[]> => {
+  const rows = await parts.db.read
+    .selectFrom('uploads')
+    .selectAll()
+    .$if(caller.namespace !== systemNamespace, (query) => query.where('namespace', '=', caller.namespace))
+    .orderBy('created_at')
+    .orderBy('uuid')
+    .execute()
+  const views = []
+  for (const row of rows) {
+    const status = await parts.uploadFiles.status(row.uuid)
+    if (status) views.push(uploadView(row, status, parts.config))
+  }
+  return views
+}
+
+/** One upload of the caller. */
+export const showUpload = async (parts: Parts, caller: Caller, uuid: string): Promise<UploadView> => {
+  const row = await findUpload(parts.db.read, caller, uuid)
+  const status = await parts.uploadFiles.status(row.uuid)
+  if (!status) throw new HoldfastError('upload_not_found')
+  return uploadView(row, status, parts.config)
+}
 
 /** The bytes of one append, and what the request says of them. */
 export interface AppendInput {
@@ -16,20 +86,145 @@ export interface AppendInput {
 
 /** Appends bytes and resolves with the new size of the upload once they are acknowledged. */
 export const appendToUpload = async (
-  _parts: Parts,
-  _caller: Caller,
-  _uuid: string,
-  _input: AppendInput,
+  parts: Parts,
+  caller: Caller,
+  uuid: string,
+  { stream, contentLength, expectedOffset, signal }: AppendInput,
 ): Promise<{ size: number }> => {
-  throw new Error('to be written')
+  const { config, metrics } = parts
+  const row = await findUpload(parts.db.read, caller, uuid)
+  if (contentLength !== undefined && contentLength > config.maxAppendSize)
+    throw bodyTooLarge(config.maxAppendSize)
+  let received = 0
+  let isTooLarge = false
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream) {
+      received += chunk.length
+      isTooLarge = received > config.maxAppendSize
+      if (isTooLarge) throw bodyTooLarge(config.maxAppendSize)
+      yield chunk
+    }
+  }
+  const declared = row.declared_size ?? Number.POSITIVE_INFINITY
+  try {
+    return await parts.uploadFiles.append(row.uuid, counted(), {
+      mode: expectedOffset === undefined ? 'plain' : 'conditional',
+      expectedOffset,
+      contentLength,
+      maxSize: Math.min(declared, config.maxFileSize),
+      tooLarge: () =>
+        declared < config.maxFileSize
+          ? new HoldfastError('size_exceeds_declared', { detail: { declared_size: declared } })
+          : new HoldfastError('file_too_large', { detail: { max_size: config.maxFileSize } }),
+      signal,
+    })
+  } catch (error) {
+    // A body that throws is taken for one that was cut.
+    throw isTooLarge ? bodyTooLarge(config.maxAppendSize, error) : error
+  } finally {
+    metrics.receivedBytes.inc(received)
+  }
+}
+
+const bodyTooLarge = (limit: number, cause?: unknown) =>
+  new HoldfastError('body_too_large', {
+    detail: { ...(isHoldfastError(cause) && cause.detail), max_size: limit },
+  })
+
+/** Cuts an upload to a size it has or had. */
+export const truncateUpload = async (
+  parts: Parts,
+  caller: Caller,
+  uuid: string,
+  size: number,
+): Promise<void> => {
+  const row = await findUpload(parts.db.read, caller, uuid)
+  await parts.uploadFiles.truncate(row.uuid, size)
+}
+
+/** Gives an upload up. Racing a conversion, either of the two finds the upload gone. */
+export const deleteUpload = async (parts: Parts, caller: Caller, uuid: string): Promise<void> => {
+  const row = await findUpload(parts.db.read, caller, uuid)
+  await parts.db.write(async (trx) => {
+    if (!(await removeUploadRow(trx, row.uuid))) throw new HoldfastError('upload_not_found')
+    await recordUploadEvent(trx, parts, caller, row.uuid, 'deleted')
+  })
+  await parts.uploadFiles.remove(row.uuid)
 }
 
 /** Gives up every upload of a namespace that is being deleted. Call it after the commit that deleted the namespace. */
-export const removeUploadsOf = async (_parts: Parts, _namespace: string): Promise<void> => {
-  throw new Error('to be written')
+export const removeUploadsOf = async (parts: Parts, namespace: string): Promise<void> => {
+  const removed = await parts.db.write(async (trx) => {
+    const rows = await trx.selectFrom('uploads').select('uuid').where('namespace', '=', namespace).execute()
+    await trx.deleteFrom('uploads').where('namespace', '=', namespace).execute()
+    return rows
+  })
+  for (const { uuid } of removed) await parts.uploadFiles.remove(uuid)
 }
 
 /** The job that removes uploads without new data for `config.uploadExpiry`; resolves with how many went. */
-export const expireUploads = async (_parts: Parts): Promise<number> => {
-  throw new Error('to be written')
+export const expireUploads = async (parts: Parts): Promise<number> => {
+  const idleSince = parts.clock.now() - parts.config.uploadExpiry * 1000
+  let count = 0
+  for (const { uuid, lastDataAt } of await parts.uploadFiles.list()) {
+    if (lastDataAt > idleSince) continue
+    // Files first, in the upload's turn: whoever writes to it at this moment keeps it, whole.
+    if (!(await parts.uploadFiles.removeIdle(uuid, idleSince))) continue
+    await parts.db.write(async (trx) => {
+      if (!(await removeUploadRow(trx, uuid))) return
+      await recordEvent(trx, parts, {
+        objectType: 'upload',
+        objectUuid: uuid,
+        namespace: '',
+        type: 'audit',
+        message: 'expired',
+        extra: { last_data_at: lastDataAt / 1000 },
+      })
+    })
+    parts.metrics.removedUploads.inc()
+    count++
+  }
+  return count
 }
+
+/** The caller's upload of this UUID; malformed, unknown and foreign ones are `upload_not_found` alike. */
+export const findUpload = async (sql: Sql, caller: Caller, uuid: string): Promise<Row<'uploads'>> => {
+  const row = await sql
+    .selectFrom('uploads')
+    .selectAll()
+    .where('uuid', '=', uuid.toLowerCase())
+    .executeTakeFirst()
+  if (!row || !ownsUpload(caller, row)) throw new HoldfastError('upload_not_found')
+  return row
+}
+
+/** Whether an upload (or what became of it) is the caller's business. */
+export const ownsUpload = (caller: Caller, { namespace }: { readonly namespace: string }): boolean =>
+  caller.namespace === namespace || caller.namespace === systemNamespace
+
+/** Removes an upload's row; false when it was gone. Whoever removed it decided what becomes of the files. */
+export const removeUploadRow = async (trx: Transaction<Schema>, uuid: string): Promise<boolean> => {
+  const { numDeletedRows } = await trx
+    .deleteFrom('uploads')
+    .where('uuid', '=', uuid)
+    .executeTakeFirstOrThrow()
+  return numDeletedRows > 0n
+}
+
+export const recordUploadEvent = (
+  trx: Transaction<Schema>,
+  parts: Parts,
+  caller: Caller,
+  uuid: string,
+  message: string,
+  extra: Readonly<Record<string, unknown>> = {},
+): Promise<void> =>
+  recordEvent(trx, parts, {
+    objectType: 'upload',
+    objectUuid: uuid,
+    namespace: caller.namespace,
+    type: 'audit',
+    message,
+    caller,
+    extra,
+  })
