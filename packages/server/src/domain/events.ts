@@ -7,7 +7,7 @@ import type { Sql } from '../db/database.ts'
 import type { EventObjectType, EventType, Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { decodeCursor, makePage, type Page } from './page.ts'
-import { type Reach, withinReach } from './visibility.ts'
+import { findArtifact, findBlob, type Reach, reachOf, withinReach } from './visibility.ts'
 
 /** What happened. */
 export interface NewEvent {
@@ -60,8 +60,16 @@ export const recordEvents = async (
       .execute()
 }
 
-/** Which events to list. */
-export interface EventFilter {
+/** Which part of a history to list. */
+export interface EventSelection {
+  /** Only events of this type; one that does not exist has no events. */
+  readonly type?: string | undefined
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+/** Whose history. */
+export interface EventFilter extends EventSelection {
   readonly objectType: EventObjectType
   readonly objectUuid: string
   /**
@@ -69,12 +77,32 @@ export interface EventFilter {
    * tenants share without knowing of each other; absent where whoever sees the object may see its whole history.
    */
   readonly reach?: Reach | undefined
-  readonly type?: string | undefined
-  readonly limit: number
-  readonly cursor?: string | undefined
 }
 
-/** The history of one object, newest first. A type that does not exist has no events. */
+/** The history of an artifact that the caller may read, newest first. */
+export const listArtifactEvents = async (
+  parts: Parts,
+  caller: Caller,
+  ref: string,
+  selection: EventSelection,
+): Promise<Page<EventView>> => {
+  const { uuid } = await findArtifact(parts.db.read, caller, ref, 'read')
+  return listEvents(parts.db.read, { ...selection, objectType: 'artifact', objectUuid: uuid })
+}
+
+/** What namespaces within the caller's reach did with a blob that it may see, newest first. */
+export const listBlobEvents = async (
+  parts: Parts,
+  caller: Caller,
+  blobUuid: string,
+  selection: EventSelection,
+): Promise<Page<EventView>> => {
+  const { uuid } = await findBlob(parts.db.read, caller, blobUuid, parts.clock.now())
+  const reach = await reachOf(parts.db.read, caller)
+  return listEvents(parts.db.read, { ...selection, objectType: 'blob', objectUuid: uuid, reach })
+}
+
+/** The history of one object, newest first. Checks no rights beyond the filter's reach. */
 export const listEvents = async (sql: Sql, filter: EventFilter): Promise<Page<EventView>> => {
   let query = sql
     .selectFrom('events')

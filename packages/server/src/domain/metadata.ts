@@ -12,7 +12,15 @@ import type { Sql } from '../db/database.ts'
 import type { MetadataObjectType, Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { recordEvent } from './events.ts'
-import { type Reach, withinReach } from './visibility.ts'
+import {
+  findArtifact,
+  findBlob,
+  type Reach,
+  reachOf,
+  requireNamespace,
+  systemNamespace,
+  withinReach,
+} from './visibility.ts'
 
 /** All metadata of one object that `reach` may see. Objects other than blobs must have been looked up before. */
 export const readMetadata = async (
@@ -53,91 +61,134 @@ export const readMetadataOf = async (
 
 /** The own namespace comes first in a reach; for `system`, which reaches all, its name has to be asked for. */
 const rank = (reach: Reach, row: Pick<Row<'metadata'>, 'namespace'>): number =>
-  reach === 'all' ? (row.namespace === 'system' ? 0 : 1) : reach.indexOf(row.namespace)
+  reach === 'all' ? (row.namespace === systemNamespace ? 0 : 1) : reach.indexOf(row.namespace)
 
 /** Sets a property whatever its name; `__proto__` is a name like any other here. */
 const define = (object: Record<string, unknown>, key: string, value: unknown) =>
   Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true })
 
-/** The object whose metadata change; the caller must have been found to have the right. */
-export interface MetadataObject {
+/** The object that a request names. */
+export interface MetadataTarget {
+  readonly type: MetadataObjectType
+  /** A blob's UUID, an artifact's UUID or name, a namespace's name. */
+  readonly ref: string
+}
+
+/** What the request means, once it is clear that the caller may. */
+interface FoundObject {
   readonly objectType: MetadataObjectType
   /** The object's UUID; for a namespace its name. */
   readonly uuid: string
 }
 
-const ownerOf = (object: MetadataObject, caller: Caller) =>
-  object.objectType === 'blob' ? caller.namespace : ''
-
-/** Sets one value; throws `metadata_too_large` when the object's metadata would grow beyond their limit. */
-export const setMetadata = async (
-  trx: Sql,
+const findObject = async (
+  sql: Sql,
   parts: Parts,
   caller: Caller,
-  object: MetadataObject,
+  { type, ref }: MetadataTarget,
+  access: 'read' | 'write',
+): Promise<FoundObject> => {
+  switch (type) {
+    case 'artifact':
+      return { objectType: type, uuid: (await findArtifact(sql, caller, ref, access)).uuid }
+    case 'blob':
+      // Whoever sees a blob may note something about it, as nobody else will see the note.
+      return { objectType: type, uuid: (await findBlob(sql, caller, ref, parts.clock.now())).uuid }
+    case 'namespace':
+      return { objectType: type, uuid: (await requireNamespace(sql, caller, ref)).name }
+  }
+}
+
+/** The metadata of an object that the caller may read. */
+export const showMetadata = async (
+  parts: Parts,
+  caller: Caller,
+  target: MetadataTarget,
+): Promise<Record<string, unknown>> => {
+  const sql = parts.db.read
+  const { objectType, uuid } = await findObject(sql, parts, caller, target, 'read')
+  return readMetadata(sql, objectType, uuid, await reachOf(sql, caller))
+}
+
+/** Sets one value; throws `metadata_too_large` when the object's metadata would grow beyond their limit. */
+export const setMetadata = (
+  parts: Parts,
+  caller: Caller,
+  target: MetadataTarget,
   key: string,
   value: unknown,
-): Promise<void> => {
-  const row = {
-    object_type: object.objectType,
-    object_uuid: object.uuid,
-    namespace: ownerOf(object, caller),
-    key,
-    value: JSON.stringify(value),
-  }
-  const { others } = await trx
+): Promise<void> =>
+  parts.db.write(async (trx) => {
+    const object = await findObject(trx, parts, caller, target, 'write')
+    const row = {
+      object_type: object.objectType,
+      object_uuid: object.uuid,
+      namespace: object.objectType === 'blob' ? caller.namespace : '',
+      key,
+      value: JSON.stringify(value),
+    }
+    await checkSize(trx, row)
+    await trx
+      .insertInto('metadata')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict
+          .columns(['object_type', 'object_uuid', 'namespace', 'key'])
+          .doUpdateSet({ value: row.value }),
+      )
+      .execute()
+    await recordChange(trx, parts, caller, object, 'set metadata', key)
+  })
+
+const checkSize = async (trx: Sql, row: Row<'metadata'>): Promise<void> => {
+  const { bytes } = await trx
     .selectFrom('metadata')
-    .select(raw<number | null>`sum(length(key) + length(value))`.as('others'))
+    .select(raw<number | null>`sum(octet_length(key) + octet_length(value))`.as('bytes'))
     .where('object_type', '=', row.object_type)
     .where('object_uuid', '=', row.object_uuid)
     .where('namespace', '=', row.namespace)
-    .where('key', '<>', key)
+    .where('key', '<>', row.key)
     .executeTakeFirstOrThrow()
-  if (Number(others ?? 0) + key.length + Buffer.byteLength(row.value) > maxMetadataBytes)
+  // PostgreSQL's sums are strings.
+  const total = Number(bytes ?? 0) + Buffer.byteLength(row.key) + Buffer.byteLength(row.value)
+  if (total > maxMetadataBytes)
     throw new HoldfastError('metadata_too_large', { detail: { max_bytes: maxMetadataBytes } })
-  await trx
-    .insertInto('metadata')
-    .values(row)
-    .onConflict((conflict) =>
-      conflict.columns(['object_type', 'object_uuid', 'namespace', 'key']).doUpdateSet({ value: row.value }),
-    )
-    .execute()
-  await recordChange(trx, parts, caller, object, 'set metadata', key)
 }
 
 /**
- * Deletes one value; a missing one is fine. For a blob all the values go that `reach` sees, so that the key is gone
- * for the caller and not replaced by a value of another namespace.
+ * Deletes one value; a missing one is fine. For a blob all values of this key go that the caller may act on, so that
+ * the key is gone and not replaced by the value of a trusting namespace.
  */
-export const deleteMetadata = async (
-  trx: Sql,
+export const deleteMetadata = (
   parts: Parts,
   caller: Caller,
-  object: MetadataObject,
+  target: MetadataTarget,
   key: string,
-  reach: Reach,
-): Promise<void> => {
-  const { numDeletedRows } = await trx
-    .deleteFrom('metadata')
-    .where('object_type', '=', object.objectType)
-    .where('object_uuid', '=', object.uuid)
-    .where('key', '=', key)
-    .$if(object.objectType === 'blob', (query) =>
-      query.where((eb) => withinReach(reach)(eb.ref('metadata.namespace'))),
-    )
-    .executeTakeFirstOrThrow()
-  if (numDeletedRows > 0n) await recordChange(trx, parts, caller, object, 'delete metadata', key)
-}
+): Promise<void> =>
+  parts.db.write(async (trx) => {
+    const object = await findObject(trx, parts, caller, target, 'write')
+    const reach = await reachOf(trx, caller)
+    const { numDeletedRows } = await trx
+      .deleteFrom('metadata')
+      .where('object_type', '=', object.objectType)
+      .where('object_uuid', '=', object.uuid)
+      .where('key', '=', key)
+      .$if(object.objectType === 'blob', (query) =>
+        query.where((eb) => withinReach(reach)(eb.ref('metadata.namespace'))),
+      )
+      .executeTakeFirstOrThrow()
+    if (numDeletedRows > 0n) await recordChange(trx, parts, caller, object, 'delete metadata', key)
+  })
 
 /** Values stay out of the history: people keep what they like in them. */
 const recordChange = (
   trx: Sql,
   parts: Parts,
   caller: Caller,
-  object: MetadataObject,
+  object: FoundObject,
   message: string,
   key: string,
-) =>
+): Promise<void> =>
   recordEvent(trx, parts, {
     objectType: object.objectType,
     objectUuid: object.uuid,

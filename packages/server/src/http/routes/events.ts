@@ -1,0 +1,31 @@
+/**
+ * The histories of artifacts and blobs. The original's clients filter and limit in the body; query parameters page.
+ */
+import { defaultEvents, maxEvents } from '@holdfast/api/limits'
+import type { EventView } from '@holdfast/api/schemas'
+import { type EventSelection, listArtifactEvents, listBlobEvents } from '../../domain/events.ts'
+import type { Page } from '../../domain/page.ts'
+import type { Call, Handlers } from '../handlers.ts'
+import { nextPageLink } from '../page-link.ts'
+
+type EventCall = Pick<Call<'listArtifactEvents' | 'listBlobEvents'>, 'query' | 'body' | 'setHeader'>
+
+const selection = ({ query, body }: EventCall): EventSelection => ({
+  type: body.event_type ?? undefined,
+  limit: query.limit ?? Math.min(Number(body.limit ?? defaultEvents), maxEvents),
+  cursor: query.cursor,
+})
+
+/** Only those who page are told of the next page. */
+const reply = (page: Page<EventView>, { query, setHeader }: EventCall): EventView[] => {
+  const paged = query.limit !== undefined || query.cursor !== undefined
+  if (paged && page.next !== undefined) setHeader('link', nextPageLink(query, page.next))
+  return [...page.items]
+}
+
+export const eventHandlers = {
+  listArtifactEvents: async (parts, call) =>
+    reply(await listArtifactEvents(parts, call.caller, call.params.artifact_ref, selection(call)), call),
+  listBlobEvents: async (parts, call) =>
+    reply(await listBlobEvents(parts, call.caller, call.params.blob_uuid, selection(call)), call),
+} satisfies Pick<Handlers, 'listArtifactEvents' | 'listBlobEvents'>
