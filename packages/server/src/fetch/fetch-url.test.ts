@@ -197,6 +197,15 @@ it('does not count attempts that bring the file forward', async () => {
   expect(sink.bytes().equals(large)).toBe(true)
 })
 
+it('comes to an end with a remote that begins afresh and is cut for ever', async () => {
+  const large = Buffer.alloc(2 * 1024 * 1024, 'holdfast')
+  await using remote = await startRemote([cutAfter(large, 1024 * 1024, {})])
+  const { error, sink } = await run(remote.url, { attempts: 3 })
+  expect(error).toMatchObject({ failure: 'network' })
+  expect(remote.requests).toHaveLength(3)
+  expect(sink.resets).toBe(2)
+})
+
 it('honours Retry-After within bounds', async () => {
   const date = { date: 'Tue, 01 Jul 2025 10:00:00 GMT', 'retry-after': 'Tue, 01 Jul 2025 10:01:30 GMT' }
   await using remote = await startRemote([
