@@ -67,6 +67,23 @@ const uploadParams = Type.Object({ upload_uuid: Type.String() })
 const labelParams = Type.Object({ name: Name })
 const namespacedLabelParams = Type.Object({ namespace: NamespaceName, name: Name })
 
+const blobDataQuery = Type.Object({
+  offset: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'At or past the end: no bytes',
+    }),
+  ),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: '0 or absent: to the end',
+    }),
+  ),
+})
+
 const newMetadata = Type.Object({ key: MetadataKey, value: Type.Unknown() })
 const newMetadataValue = Type.Object({ value: Type.Unknown() })
 const invalidMetadata = { 'body/key': 'key_not_specified', 'body/value': 'value_not_specified' } as const
@@ -608,22 +625,7 @@ export const contract = {
     summary: "A blob's bytes, from any offset",
     tag: 'blobs',
     params: blobParams,
-    query: Type.Object({
-      offset: Type.Optional(
-        Type.Integer({
-          minimum: 0,
-          maximum: Number.MAX_SAFE_INTEGER,
-          description: 'At or past the end: no bytes',
-        }),
-      ),
-      limit: Type.Optional(
-        Type.Integer({
-          minimum: 0,
-          maximum: Number.MAX_SAFE_INTEGER,
-          description: '0 or absent: to the end',
-        }),
-      ),
-    }),
+    query: blobDataQuery,
     headers: Type.Object({
       range: Type.Optional(Type.String({ description: 'One range of bytes (RFC 9110); answered with 206' })),
       'if-range': Type.Optional(Type.String()),
@@ -636,8 +638,10 @@ export const contract = {
     summary: "The headers of a blob's bytes: size, ETag, Repr-Digest",
     tag: 'blobs',
     params: blobParams,
+    query: blobDataQuery,
+    headers: Type.Object({ 'if-none-match': Type.Optional(Type.String()) }),
     reply: { raw: 'none', description: 'Headers only' },
-    errors: ['blob_not_found', 'blob_damaged', 'range_not_satisfiable'],
+    errors: ['blob_not_found', 'blob_damaged'],
   },
   showBlobChecksum: {
     summary: 'One digest of a blob, null while it is still being computed',
