@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
+import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { ContentHash } from './block-hash.ts'
 import type { FileDigest, HashReply, HashRequest } from './hash-worker.ts'
 import { type Slot, SlotPool, slotSize } from './slot-pool.ts'
@@ -62,6 +62,8 @@ export interface HashPipelineOptions {
   slots?: number | undefined
   /** Told when a worker died of a bug; it is replaced and its streams are rebuilt from their files. */
   onCrash?: ((error: Error) => void) | undefined
+  /** For tests, which want to hold the workers they kill. */
+  startWorker?: ((script: URL, options: WorkerOptions) => Worker) | undefined
 }
 
 type Call<T = HashRequest> = T extends { job: number } ? Omit<T, 'job'> : never
@@ -72,6 +74,7 @@ class WorkerDied extends Error {}
 class HashThread {
   readonly #memory: SharedArrayBuffer
   readonly #onCrash: (error: Error) => void
+  readonly #newWorker: NonNullable<HashPipelineOptions['startWorker']>
   readonly #calls = new Map<
     number,
     { resolve(result: HashReply['result']): void; reject(error: Error): void }
@@ -82,9 +85,10 @@ class HashThread {
   #nextNumber = 1
   #closed = false
 
-  constructor(memory: SharedArrayBuffer, onCrash: (error: Error) => void) {
+  constructor(memory: SharedArrayBuffer, options: HashPipelineOptions) {
     this.#memory = memory
-    this.#onCrash = onCrash
+    this.#onCrash = options.onCrash ?? (() => {})
+    this.#newWorker = options.startWorker ?? ((script, how) => new Worker(script, how))
     this.#worker = this.#start()
   }
 
@@ -117,7 +121,7 @@ class HashThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./hash-worker.ts', import.meta.url), {
+    const worker = this.#newWorker(new URL('./hash-worker.ts', import.meta.url), {
       name: 'hash',
       workerData: { slots: this.#memory },
     })
@@ -150,9 +154,8 @@ class HashThread {
 /** Starts the hash threads. */
 export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeline => {
   const slots = new SlotPool(options.slots ?? 64)
-  const onCrash = options.onCrash ?? (() => {})
   const count = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1))
-  const threads = Array.from({ length: count }, () => new HashThread(slots.memory, onCrash))
+  const threads = Array.from({ length: count }, () => new HashThread(slots.memory, options))
   let digestThread: HashThread | undefined
 
   const open = (path: string): HashStream => {
@@ -181,7 +184,7 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
   }
 
   const digest = async (source: ByteSource, how: DigestOptions = {}): Promise<FileDigest> => {
-    digestThread ??= new HashThread(slots.memory, onCrash)
+    digestThread ??= new HashThread(slots.memory, options)
     const thread = digestThread
     const id = thread.number()
     const memory = new SharedArrayBuffer(2 * slotSize)
