@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Every suite, the ones that need real services, browsers and Python included. Installs what they need by itself
+# (Debian and Python packages; run as root). Ends with one line `N passed, N failed` over all suites, and fails when
+# any test failed or any suite could not run.
+#
+# A suite is a command of which the last line that matches `N passed[, N failed]` is its count.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PATH="$root/node_modules/.bin:$PATH"
+passed=0
+failed=0
+summary=()
+
+# suite NAME COMMAND...: runs it, shows its output, adds its counts. A suite without a count has failed.
+suite() {
+  local name=$1 log="$work/$1.log" began=$SECONDS status p f
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" > >(tee "$log") 2>&1
+  status=$?
+  p=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -oE '[0-9]+ passed' | tail -n 1 | cut -d' ' -f1)
+  f=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -oE '[0-9]+ (failed|errors?)' | tail -n 1 | cut -d' ' -f1)
+  if sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -qE '[0-9]+ (skipped|todo)|No test files found'; then
+    echo "$name skipped tests: that counts as a failure"
+    f=$((${f:-0} + 1))
+  fi
+  if [ "$status" -ne 0 ] && [ "${f:-0}" -eq 0 ]; then f=1; fi
+  if [ -z "$p" ]; then
+    p=0
+    f=$((${f:-0} > 0 ? f : 1))
+  fi
+  passed=$((passed + p))
+  failed=$((failed + ${f:-0}))
+  summary+=("$(printf '%-24s %6d passed %6d failed %6d s' "$name" "$p" "${f:-0}" $((SECONDS - began)))")
+}
+
+# counted COMMAND...: for a command that is one check.
+counted() { if "$@"; then echo '1 passed, 0 failed'; else echo '0 passed, 1 failed'; return 1; fi; }
+
+prepare() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq &&
+    apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
+      file >/dev/null || return 1
+  python3 -m venv "$work/python" &&
+    "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
+  scripts/make-test-images.sh "$work/images"
+}
+
+suite 'readme test command' npm test
+suite 'preparation' counted prepare
+export HOLDFAST_TEST_IMAGES=$work/images HOLDFAST_TEST_PYTHON=$work/python/bin/python
+python=$work/python/bin/python
+suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
+suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
+suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
+for fault in kill model isolation fuzz load disk-full; do
+  suite "faults: $fault" node "test/faults/$fault.ts"
+done
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
