@@ -1,10 +1,11 @@
+import { Readable } from 'node:stream'
 import { HoldfastError } from '@holdfast/api/errors'
 import { type FreeSpace, storageError } from './free-space.ts'
 import { type Slot, type SlotHolder, type SlotPool, slotSize } from './slot-pool.ts'
 import type { UploadFile } from './upload-file.ts'
 import type { Turn } from './upload-turns.ts'
 
-/** A request's bytes. Rejects or throws from `next()` when it is cut short. */
+/** A request's bytes. `next()` rejects when it is cut short. */
 export type Body = AsyncIterable<Uint8Array>
 
 export interface BodyWriterOptions {
@@ -30,7 +31,8 @@ const maxInFlight = 2
  * Carries one body to the end of an upload: socket -> slot, and from the slot to the file and to the hash at once.
  * Writes of one upload follow each other, so that what is written is always one piece without holes.
  *
- * The body is left as it is when the append fails: only its owner knows whether an answer can still be sent.
+ * A stream that the append fails on is neither drained nor destroyed: only its owner knows whether an answer can
+ * still be sent.
  */
 export class BodyWriter implements SlotHolder {
   readonly #options: BodyWriterOptions
@@ -59,18 +61,24 @@ export class BodyWriter implements SlotHolder {
   async run(body: Body): Promise<number> {
     const { file, turn, signal, keepPart } = this.#options
     const onAbort = () => this.#fail(incomplete(signal!.reason))
+    // A request must survive its failed append, or nobody could answer it.
+    const chunks =
+      body instanceof Readable ? body.iterator({ destroyOnReturn: false }) : body[Symbol.asyncIterator]()
     turn.onStop = (reason) => this.#fail(reason)
     signal?.addEventListener('abort', onAbort)
     try {
       if (turn.stopped) this.#fail(turn.stopped)
       if (signal?.aborted) onAbort()
-      await this.#pump(body).catch((error) => this.#fail(error))
+      await this.#pump(chunks).catch((error) => this.#fail(error))
       if (!this.#failure || keepPart) this.#send()
       else this.#drop()
       await this.#drained()
       if (!this.#failure && !keepPart) await file.acknowledge(this.#written).catch((e) => this.#fail(e))
       if (this.#failure) {
-        await file.rollBack()
+        // Not awaited: it waits for a chunk that may never come.
+        chunks.return?.().catch(() => {})
+        // When this fails too, the file knows and makes it good before the next change.
+        await file.rollBack().catch(() => {})
         throw withOffset(storageError(this.#failure), file.size)
       }
       return file.size
@@ -85,9 +93,8 @@ export class BodyWriter implements SlotHolder {
     this.#send()
   }
 
-  async #pump(body: Body): Promise<void> {
+  async #pump(chunks: AsyncIterator<Uint8Array>): Promise<void> {
     const { contentLength, maxSize, tooLarge } = this.#options
-    const chunks = body[Symbol.asyncIterator]()
     for (;;) {
       const next = await this.#next(chunks)
       if (next.done) break

@@ -1,4 +1,4 @@
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
 import { errnoOf, type FileOps, realFiles } from './files.ts'
@@ -7,8 +7,12 @@ import { dataPaths, isFileUuid } from './paths.ts'
 /** Blobs as files under the data directory (paths.ts), on the same filesystem as the uploads. */
 export const openDiskStore = async (dataDir: string, files: FileOps = realFiles): Promise<BlobStore> => {
   const paths = dataPaths(dataDir)
-  await files.makeDirectory(paths.blobs)
+  // All of them now and at once on stable storage, so that no adopted blob can lose its directory in a power cut.
+  const prefixes = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
   await files.makeDirectory(paths.quarantine)
+  await Promise.all(prefixes.map((prefix) => files.makeDirectory(join(paths.blobs, prefix))))
+  await files.syncDirectory(paths.blobs)
+  await files.syncDirectory(paths.root)
 
   /**
    * Moves a file durably; the new name is on stable storage before the old one is let go. When that fails the file
@@ -54,7 +58,6 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
   return {
     async adopt(uuid, sourcePath) {
       const target = paths.blob(uuid)
-      if (await files.makeDirectory(paths.blobDirectory(uuid))) await files.syncDirectory(paths.blobs)
       if (await files.stat(sourcePath)) await syncFile(sourcePath)
       await moveOnce(sourcePath, target)
     },
@@ -85,9 +88,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     },
 
     async *list() {
-      for (const prefix of await files.list(paths.blobs)) {
-        if (!/^[0-9a-f]{2}$/.test(prefix)) continue
-        for (const name of await files.list(`${paths.blobs}/${prefix}`)) {
+      for (const prefix of prefixes) {
+        for (const name of await files.list(join(paths.blobs, prefix))) {
           const facts = isFileUuid(name) && name.startsWith(prefix) ? await factsOf(name) : undefined
           if (facts) yield facts
         }

@@ -15,8 +15,8 @@ export interface FileOps {
   rename(from: string, to: string): Promise<void>
   /** A missing file is an error (ENOENT). Durable only after `syncDirectory` of the parent. */
   unlink(path: string): Promise<void>
-  /** Makes the directory and missing parents, mode 0700; true when it was not there before. */
-  makeDirectory(path: string): Promise<boolean>
+  /** Makes the directory and missing parents, mode 0700; not an error when it is there. */
+  makeDirectory(path: string): Promise<void>
   /** Names made, moved or removed in the directory before the call are on stable storage after it. */
   syncDirectory(path: string): Promise<void>
   /** Names in the directory, in no order. */
@@ -89,7 +89,9 @@ export const realFiles: FileOps = {
   open: openFile,
   rename: fs.rename,
   unlink: fs.unlink,
-  makeDirectory: async (path) => (await fs.mkdir(path, { recursive: true, mode: 0o700 })) !== undefined,
+  async makeDirectory(path) {
+    await fs.mkdir(path, { recursive: true, mode: 0o700 })
+  },
   async syncDirectory(path) {
     const handle = await fs.open(path, constants.O_RDONLY)
     try {

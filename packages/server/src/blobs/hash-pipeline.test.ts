@@ -51,7 +51,9 @@ describe('BlockHash', () => {
       const size = (count - back) * step
       hash.rewind(size)
       const again = size - hash.size
-      expect(again, `bytes to read again for ${back} appends`).toBeLessThanOrEqual(back <= 3 ? 0 : 1.5 * back * step)
+      expect(again, `bytes to read again for ${back} appends`).toBeLessThanOrEqual(
+        back <= 3 ? 0 : 1.5 * back * step,
+      )
     }
   })
 })

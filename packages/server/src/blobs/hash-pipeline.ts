@@ -69,6 +69,7 @@ export interface HashPipelineOptions {
 type Call<T = HashRequest> = T extends { job: number } ? Omit<T, 'job'> : never
 
 class WorkerDied extends Error {}
+const maxStillborn = 3
 
 /** One worker thread, replaced when it dies. */
 class HashThread {
@@ -84,6 +85,8 @@ class HashThread {
   #worker: Worker
   #nextNumber = 1
   #closed = false
+  /** Workers that died without a single answer: starting another hundred would not help. */
+  #stillborn = 0
 
   constructor(memory: SharedArrayBuffer, options: HashPipelineOptions) {
     this.#memory = memory
@@ -127,6 +130,7 @@ class HashThread {
     })
     let cause: Error | undefined
     worker.on('message', ({ job, result, error }: HashReply) => {
+      this.#stillborn = 0
       const call = this.#calls.get(job)
       this.#calls.delete(job)
       if (error) call?.reject(error)
@@ -140,6 +144,10 @@ class HashThread {
   }
 
   #ended(error: Error): void {
+    if (!this.#closed && ++this.#stillborn > maxStillborn) {
+      this.#closed = true
+      this.#onCrash(error)
+    }
     if (!this.#closed) {
       this.#worker = this.#start()
       for (const [stream, path] of this.#streams) this.#worker.postMessage({ op: 'open', stream, path })

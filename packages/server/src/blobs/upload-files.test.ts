@@ -1,8 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { PassThrough } from 'node:stream'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { blockSize } from '@holdfast/api/limits'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type HashPipeline, startHashPipeline } from './hash-pipeline.ts'
@@ -269,6 +271,41 @@ describe('sealing', () => {
     await gone
     expect(await uploads.list()).toEqual([])
     expect(await readdir(dataPaths(dataDir).uploads)).toEqual([])
+    await uploads.close()
+  })
+})
+
+describe('a request as the body', () => {
+  test('survives a refusal, so that it can be answered', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const request = new PassThrough()
+    request.write(big)
+    await expect(uploads.append(uuid, request, { ...plain, maxSize: 1000 })).rejects.toMatchObject({
+      code: 'file_too_large',
+    })
+    await setImmediate()
+    expect(request.destroyed).toBe(false)
+    // Its owner can drain it: nothing else holds on to it.
+    request.resume()
+    request.end()
+    await once(request, 'end')
+    await uploads.close()
+  })
+
+  test('that is destroyed is a cut body', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const request = new PassThrough()
+    const append = uploads.append(uuid, request, at(0))
+    request.write(big)
+    await setImmediate()
+    request.destroy()
+    await expect(append).rejects.toMatchObject({ code: 'body_incomplete' })
+    const { size } = (await uploads.status(uuid))!
+    await expectContent(uploads, uuid, big.subarray(0, size))
     await uploads.close()
   })
 })
