@@ -1,0 +1,68 @@
+/**
+ * Fastify with the settings, limits and habits that hold for every request, and the routes of the contract on it.
+ */
+import { maxJsonBytes } from '@holdfast/api/limits'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { Parts } from '../parts.ts'
+import { answerClientError } from './client-errors.ts'
+import { sendError } from './errors.ts'
+import { type Routes, registerRoutes } from './register.ts'
+import { deferContinue } from './request-body.ts'
+import { requestIdOf } from './request-id.ts'
+import { observe } from './request-log.ts'
+
+/** Long enough for every name that fits into the headers, so that its length is refused by validation. */
+const maxHeaderBytes = 16 * 1024
+const headersTimeoutMs = 20_000
+const keepAliveMs = 75_000
+/** Silence in both directions after which a connection is given up, also one whose client reads no further. */
+const idleMs = 10 * 60_000
+const maxConnections = 10_000
+
+/** Makes the answers of a server; `isStopping` tells whether it is going down, and takes no more work. */
+export type MakeRoutes = (isStopping: () => boolean) => Omit<Routes, 'isStopping'>
+
+/** Makes the instance. `close` stops it: no new requests, those in flight are finished. */
+export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstance => {
+  const app = Fastify({
+    loggerInstance: parts.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    bodyLimit: maxJsonBytes,
+    // Uploads may take as long as bytes flow; silence is measured where bodies are read.
+    requestTimeout: 0,
+    connectionTimeout: idleMs,
+    keepAliveTimeout: keepAliveMs,
+    http: {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: 5_000,
+      requireHostHeader: false,
+    },
+    routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: maxHeaderBytes },
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      observe(parts.metrics, request, reply)
+      sendError(error, request, reply)
+    },
+    clientErrorHandler: answerClientError(parts.log),
+  })
+  const server = app.server
+  server.maxConnections = maxConnections
+  // `100 Continue` is sent when the body is first read, and never when the request is refused before.
+  server.on('checkContinue', (raw, response) => {
+    deferContinue(raw, response)
+    server.emit('request', raw, response)
+  })
+  server.on('checkExpectation', (raw, response) => server.emit('request', raw, response))
+
+  let stopping = false
+  const isStopping = () => stopping
+  app.addHook('preClose', async () => {
+    stopping = true
+  })
+  registerRoutes(app, parts, { ...makeRoutes(isStopping), isStopping })
+  return app
+}

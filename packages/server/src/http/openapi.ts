@@ -1,0 +1,177 @@
+/**
+ * The OpenAPI 3.1 document, made straight from the contract. (`@fastify/swagger` could gather it from the registered
+ * routes, but cannot say all of it: several errors with one status, replies that are `null`, bodies that may be absent.)
+ */
+import {
+  commonErrors,
+  isRawReply,
+  type RawReply,
+  type RouteContract,
+  routeContract,
+  tokenErrors,
+} from '@holdfast/api/contract'
+import { type ErrorCode, errorTable } from '@holdfast/api/errors'
+import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
+import { ErrorReply } from '@holdfast/api/schemas'
+import type { TObject, TSchema } from 'typebox'
+import { replyHeaders, successReplies } from './openapi-headers.ts'
+
+type Json = Record<string, unknown>
+
+/** What the document says of one method of one path. */
+interface Operation extends Json {
+  operationId: string
+  responses: Record<string, Json>
+}
+
+export interface OpenapiDocument extends Json {
+  openapi: '3.1.0'
+  paths: Record<string, Record<string, Operation>>
+}
+
+/** Builds the document. `serverUrl` is where clients reach the server. */
+export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocument => {
+  const schemas: Record<string, unknown> = {}
+  const document: OpenapiDocument = {
+    openapi: '3.1.0',
+    info: {
+      title: 'Holdfast',
+      version,
+      description:
+        "A store for large files, with the artifact part of Shaken Fist's REST API. JSON bodies are read whatever " +
+        'their Content-Type, and for GET and DELETE too. HEAD is answered wherever GET is. Every reply carries ' +
+        'X-Request-ID.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: serverUrl }],
+    tags: [...new Set(names().map((name) => routeContract(name).tag))].map((name) => ({ name })),
+    paths: {},
+    components: {
+      schemas,
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'A token from POST /auth',
+        },
+      },
+    },
+  }
+  const name = nameSchemas(schemas)
+  for (const route of names()) {
+    const { method, path } = splitPath(route)
+    const operations = document.paths[path] ?? {}
+    document.paths[path] = operations
+    operations[method.toLowerCase()] = operationOf(route, name)
+  }
+  return document
+}
+
+const names = (): RouteName[] => Object.keys(paths) as RouteName[]
+
+/** Moves schemas with a title to the components, and leaves references in their place. */
+const nameSchemas = (schemas: Record<string, unknown>) => {
+  const rewrite = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(rewrite)
+    if (typeof value !== 'object' || value === null) return value
+    const copy = Object.fromEntries(Object.entries(value).map(([key, part]) => [key, rewrite(part)]))
+    if (typeof copy.title !== 'string' || copy.type === undefined) return copy
+    schemas[copy.title] = copy
+    return { $ref: `#/components/schemas/${copy.title}` }
+  }
+  return rewrite
+}
+
+type Rewrite = ReturnType<typeof nameSchemas>
+
+const operationOf = (route: RouteName, rewrite: Rewrite): Operation => {
+  const contract = routeContract(route)
+  const { params, query, headers } = contract
+  const parameters = [
+    ...parametersOf('path', params, rewrite),
+    ...parametersOf('query', query, rewrite),
+    ...parametersOf('header', headers, rewrite),
+  ]
+  const requestBody = requestBodyOf(contract, rewrite)
+  return {
+    operationId: route,
+    summary: contract.summary,
+    tags: [contract.tag],
+    security: contract.public ? [] : [{ bearer: [] }],
+    ...(parameters.length > 0 && { parameters }),
+    ...(requestBody && { requestBody }),
+    responses: responsesOf(route, contract, rewrite),
+  }
+}
+
+const parametersOf = (place: 'path' | 'query' | 'header', schema: TObject | undefined, rewrite: Rewrite) =>
+  Object.entries(schema?.properties ?? {}).map(([name, property]) => {
+    const { description, ...rest } = property as Json
+    return {
+      name,
+      in: place,
+      required:
+        place === 'path' || (schema?.required as readonly string[] | undefined)?.includes(name) === true,
+      ...(description === undefined ? {} : { description }),
+      schema: rewrite(rest),
+    }
+  })
+
+const requestBodyOf = ({ body, bytes }: RouteContract, rewrite: Rewrite): Json | undefined => {
+  if (bytes) return { description: 'The bytes', content: { 'application/octet-stream': { schema: {} } } }
+  if (!body) return undefined
+  const { required } = body as { required?: readonly string[] }
+  return {
+    required: (required ?? []).length > 0,
+    content: { 'application/json': { schema: rewrite(body) } },
+  }
+}
+
+const responsesOf = (route: RouteName, contract: RouteContract, rewrite: Rewrite): Record<string, Json> => {
+  const { reply } = contract
+  const responses: Record<string, Json> = {}
+  for (const [status, description] of Object.entries(successReplies(route, descriptionOf(reply))))
+    responses[status] = {
+      description,
+      headers: replyHeaders(route, Number(status)),
+      ...(status === '304' ? {} : contentOf(reply, rewrite)),
+    }
+  const isHead = splitPath(route).method === 'HEAD'
+  for (const [status, codes] of errorsOf(contract)) {
+    responses[status] = {
+      description: codes.map((code) => `\`${code}\`: ${errorTable[code].message}`).join('\n\n'),
+      headers: replyHeaders(route, status),
+      ...(isHead ? {} : { content: { 'application/json': { schema: errorSchema(codes, rewrite) } } }),
+    }
+  }
+  return responses
+}
+
+const descriptionOf = (reply: TSchema | RawReply): string =>
+  String((reply as { description?: unknown }).description ?? 'Done')
+
+const contentOf = (reply: TSchema | RawReply, rewrite: Rewrite): Json => {
+  if (!isRawReply(reply)) return { content: { 'application/json': { schema: rewrite(reply) } } }
+  return reply.raw === 'none' ? {} : { content: { [reply.raw]: { schema: {} } } }
+}
+
+const errorSchema = (codes: readonly ErrorCode[], rewrite: Rewrite) => ({
+  allOf: [rewrite(ErrorReply), { properties: { code: { enum: codes } } }],
+})
+
+/** Everything that can be refused, by status. A route with parameters is missed when one of them is empty. */
+const errorsOf = ({ errors, params, ...contract }: RouteContract): Map<number, ErrorCode[]> => {
+  const all = new Set<ErrorCode>([
+    ...errors,
+    ...(contract.public ? [] : tokenErrors),
+    ...commonErrors,
+    ...(params ? (['route_not_found'] as const) : []),
+  ])
+  const byStatus = new Map<number, ErrorCode[]>()
+  for (const code of all) {
+    const { status } = errorTable[code]
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  }
+  return new Map([...byStatus].sort(([a], [b]) => a - b))
+}

@@ -1,0 +1,135 @@
+/**
+ * Puts every route of the contract on a Fastify instance: method and path from `paths.ts`, validation from
+ * `contract.ts`, the answer from the handlers. Every request passes the same stations in this order: request id,
+ * access token, body, validation, handler. Whatever one of them refuses ends in `errors.ts`.
+ */
+import { routeContract } from '@holdfast/api/contract'
+import { HoldfastError } from '@holdfast/api/errors'
+import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, RouteHandlerMethod } from 'fastify'
+import type { Caller, Parts } from '../parts.ts'
+import { callOf } from './call.ts'
+import { sendError } from './errors.ts'
+import type { Call, HandledRoute, Handler, Handlers } from './handlers.ts'
+import { readJsonBody } from './json-body.ts'
+import { refuseUnknown } from './not-found.ts'
+import { requestIdHeader } from './request-id.ts'
+import { observe } from './request-log.ts'
+import { compileValidator, describeFailure } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route's name in the contract. */
+    route?: RouteName
+    /** The route reads its body itself. */
+    bytes?: true
+  }
+  interface FastifyRequest {
+    caller: Caller
+  }
+}
+
+/** Routes that write their replies themselves, or read their bodies. */
+export type RawRouteName = Exclude<RouteName, HandledRoute>
+
+/** Answers a route whose request or reply is not JSON, through Fastify's `reply`. */
+export type RawHandler<K extends RawRouteName> = (
+  parts: Parts,
+  call: Call<K>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => Promise<FastifyReply>
+
+/** All of them: with `Handlers` this makes a handler for every route of the contract. */
+export type RawHandlers = { readonly [K in RawRouteName]: RawHandler<K> }
+
+/** Finds out who asks, or throws why not. */
+export type Authenticate = (
+  parts: Parts,
+  authorization: string | undefined,
+  requestId: string,
+) => Promise<Caller>
+
+export interface Routes {
+  readonly handlers: Handlers
+  readonly rawHandlers: RawHandlers
+  readonly authenticate: Authenticate
+  /** Whether the server is going down, and takes no more work. */
+  isStopping(): boolean
+}
+
+/** Routes that answer while the server is going down: they tell of it. */
+const answeredWhileStopping: ReadonlySet<RouteName> = new Set<RouteName>([
+  'showHealth',
+  'showReadiness',
+  'showMetrics',
+])
+
+/** Registers what all routes share, and then each of them. */
+export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Routes): void => {
+  // Bodies are JSON or bytes, whatever the Content-Type says, and GET and DELETE have them too.
+  app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', async ({ raw, routeOptions: { config } }: FastifyRequest) =>
+    config.route === undefined || config.bytes ? undefined : readJsonBody(raw),
+  )
+  app.setValidatorCompiler(compileValidator)
+  app.decorateRequest('caller')
+  app.addHook('onRequest', async (request, reply) => {
+    observe(parts.metrics, request, reply)
+    reply.header(requestIdHeader, request.id).header('x-content-type-options', 'nosniff')
+    // Node answers a missing Host with an empty 400; this one explains itself.
+    if (request.raw.httpVersion === '1.1' && request.headers.host === undefined)
+      throw new HoldfastError('invalid_request', { message: 'the request has no Host header' })
+    // Fastify refuses Content-Types it cannot read, but nothing here depends on them.
+    delete request.raw.headers['content-type']
+  })
+  app.addHook('preValidation', async (request) => {
+    request.body ??= {}
+  })
+  app.setErrorHandler(sendError)
+  app.setNotFoundHandler(refuseUnknown)
+  for (const name of Object.keys(paths) as RouteName[]) registerRoute(app, parts, routes, name)
+}
+
+const registerRoute = (app: FastifyInstance, parts: Parts, routes: Routes, name: RouteName): void => {
+  const contract = routeContract(name)
+  const { method, path } = splitPath(name)
+  const { params, query, headers, body } = contract
+  const options = {
+    url: path.replace(/\{(\w+)\}/g, ':$1'),
+    config: { route: name, ...(contract.bytes ? { bytes: true as const } : {}) },
+    schemaErrorFormatter: describeFailure(contract),
+    onRequest: async (request: FastifyRequest) => {
+      request.caller = contract.public
+        ? { namespace: '', keyName: '', requestId: request.id }
+        : await routes.authenticate(parts, request.headers.authorization, request.id)
+      if (routes.isStopping() && !answeredWhileStopping.has(name)) throw new HoldfastError('unavailable')
+    },
+    handler: handlerOf(parts, routes, name),
+  }
+  const schema = {
+    ...(params && { params }),
+    ...(query && { querystring: query }),
+    ...(headers && { headers }),
+  }
+  app.route({ ...options, method: method as HTTPMethods, schema: { ...schema, ...(body && { body }) } })
+  if (method === 'GET' && !hasHeadRoute(path)) app.route({ ...options, method: 'HEAD', schema })
+}
+
+/** Whether the contract has a HEAD route of its own at this path; every other GET route answers HEAD as well. */
+export const hasHeadRoute = (path: string): boolean =>
+  (Object.values(paths) as string[]).includes(`HEAD ${path}`)
+
+const handlerOf = (parts: Parts, { handlers, rawHandlers }: Routes, name: RouteName): RouteHandlerMethod => {
+  if (Object.hasOwn(rawHandlers, name)) {
+    const handle = rawHandlers[name as RawRouteName] as RawHandler<RawRouteName>
+    return (request, reply) => handle(parts, callOf(request, reply), request, reply)
+  }
+  const handle = handlers[name as HandledRoute] as Handler<HandledRoute>
+  return async (request, reply) => {
+    const answer = await handle(parts, callOf(request, reply))
+    // As text: Fastify would send `null` as no body, and has nothing to add to a reply the compiler has checked.
+    return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(answer))
+  }
+}
