@@ -1,0 +1,129 @@
+/** Typed calls: any JSON route of the contract by its name. */
+import type { Body, JsonRoute, Params, Query, Reply } from '@holdfast/api/contract'
+import { type RouteName, splitPath } from '@holdfast/api/paths'
+import { isPassing, isUntouched, NetworkError } from './errors.ts'
+import { retrying } from './retry.ts'
+import type { Session } from './session.ts'
+import type { TransportReply } from './transport.ts'
+import type { CallOptions } from './types.ts'
+import { Watchdog } from './watchdog.ts'
+
+type Required<Name extends string, T> = T extends undefined ? { [N in Name]?: undefined } : { [N in Name]: T }
+type Optional<Name extends string, T> = T extends undefined
+  ? { [N in Name]?: undefined }
+  : { [N in Name]?: T | undefined }
+type HasRequired<T> = T extends undefined ? false : Record<never, never> extends T ? false : true
+
+/** What a call of a route takes: what the contract requires is required here. */
+export type CallInput<K extends RouteName> = Required<'params', Params<K>> &
+  Optional<'query', Query<K>> &
+  (HasRequired<Body<K>> extends true ? Required<'body', Body<K>> : Optional<'body', Body<K>>)
+
+/** Arguments of `call`: the input may be left out where nothing in it is required. */
+export type CallArguments<K extends RouteName> =
+  Record<never, never> extends CallInput<K>
+    ? [input?: CallInput<K>, options?: CallOptions]
+    : [input: CallInput<K>, options?: CallOptions]
+
+/** A page of a list. */
+export interface Page<T> {
+  readonly items: T
+  /** For the query of the next page; undefined on the last. */
+  readonly cursor: string | undefined
+}
+
+/**
+ * Routes that do something else when they run twice. All others end in the same state however often they run, so
+ * they are repeated after a lost reply.
+ */
+const runsOnce = new Set<RouteName>(['createNamespace', 'fetchArtifact', 'unshareArtifact'])
+
+/** Routes that may rightly take long: the original hashes the whole file here. */
+const slowRoutes = new Set<RouteName>(['convertUpload'])
+const slowTimeoutMs = 900_000
+
+export const mayRepeat = (route: RouteName, error: unknown): boolean =>
+  isUntouched(error) || (isPassing(error) && !runsOnce.has(route))
+
+const cursorOf = (link: string | null): string | undefined => {
+  const next = link?.match(/<([^>]*)>\s*;[^,]*\brel="?next"?/)?.[1]
+  if (next === undefined) return undefined
+  return new URL(next, 'http://relative').searchParams.get('cursor') ?? undefined
+}
+
+/** Makes a small request with retries, and gives its reply to `read` inside the attempt. */
+export const request = async <T>(
+  session: Session,
+  route: RouteName,
+  input: LooseInput,
+  options: CallOptions,
+  read: (reply: TransportReply) => Promise<T>,
+): Promise<T> => {
+  const signal = session.signalFor(options.signal)
+  const timeoutMs = options.timeoutMs ?? (slowRoutes.has(route) ? slowTimeoutMs : session.timeoutMs)
+  const bodyGoes = splitPath(route).method !== 'GET' || session.transport.sendsBodyWithGet
+  const { policy, onRetry } = session
+  return await retrying(
+    { what: route, policy, signal, onRetry },
+    (error) => mayRepeat(route, error),
+    async () => {
+      const watchdog = new Watchdog(signal, timeoutMs)
+      try {
+        const { reply } = await session.exchange({
+          route,
+          params: input.params as Record<string, unknown> | undefined,
+          query: input.query as Record<string, unknown> | undefined,
+          body: bodyGoes && input.body !== undefined ? JSON.stringify(input.body) : undefined,
+          watchdog,
+        })
+        return await read(reply)
+      } finally {
+        watchdog.stop()
+      }
+    },
+  )
+}
+
+const readJson = async (reply: TransportReply): Promise<unknown> => {
+  const text = await reply.text()
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new NetworkError('the reply is not JSON; is this the right server?', { cause: error })
+  }
+}
+
+/** Arguments without their exact types, which the compiler cannot follow through every route at once. */
+type LooseArguments = readonly [input?: LooseInput, options?: CallOptions]
+interface LooseInput {
+  readonly params?: unknown
+  readonly query?: unknown
+  readonly body?: unknown
+}
+
+/** `call` where the route is computed: the caller answers for the types. */
+export const callLoosely = (
+  session: Session,
+  route: JsonRoute,
+  ...[input = {}, options = {}]: LooseArguments
+): Promise<unknown> => request(session, route, input, options, readJson)
+
+/** Calls a JSON route and answers its reply. */
+export const call = async <K extends JsonRoute>(
+  session: Session,
+  route: K,
+  ...args: CallArguments<K>
+): Promise<Reply<K>> => (await callLoosely(session, route, ...(args as LooseArguments))) as Reply<K>
+
+/** Calls a paged list and answers one page. */
+export const callPage = async <K extends JsonRoute>(
+  session: Session,
+  route: K,
+  ...args: CallArguments<K>
+): Promise<Page<Reply<K>>> => {
+  const [input = {}, options = {}] = args as LooseArguments
+  return await request(session, route, input, options, async (reply) => ({
+    items: (await readJson(reply)) as Reply<K>,
+    cursor: cursorOf(reply.header('Link')),
+  }))
+}

@@ -1,0 +1,85 @@
+import { Worker } from 'node:worker_threads'
+import { SourceChangedError } from '../errors.ts'
+import type { StreamHash } from '../platform.ts'
+import type { HashNews, HashOrder } from './hash-worker.ts'
+
+/** Bytes that may wait for the thread before `update` waits for it. */
+const maxWaiting = 8 * 1024 * 1024
+
+/** A SHA-512 in a thread of its own. */
+export class HashThread implements StreamHash {
+  readonly #worker: Worker
+  readonly #digest = Promise.withResolvers<string>()
+  #failure: { readonly error: unknown } | undefined
+  #given = 0
+  #done = 0
+  #wake: (() => void) | undefined
+  /** Told how many bytes are hashed. */
+  onProgress: (done: number) => void = () => {}
+
+  constructor() {
+    this.#digest.promise.catch(() => {})
+    // Inherited flags of the main thread, a debugger's for one, are not for this one
+    this.#worker = new Worker(new URL('./hash-worker.ts', import.meta.url), { execArgv: [] })
+    this.#worker.on('message', (news: HashNews) => this.#hear(news))
+    this.#worker.on('error', (error) => this.#fail(error))
+    this.#worker.on('exit', () => this.#fail(new Error('the hash was closed')))
+    // A forgotten hash must not keep the program alive
+    this.#worker.unref()
+  }
+
+  /** Hashes a copy of the bytes; waits when the thread is far behind. */
+  async update(bytes: Uint8Array): Promise<void> {
+    this.#given += bytes.length
+    const copy = new Uint8Array(bytes)
+    this.#order({ kind: 'bytes', bytes: copy }, [copy.buffer])
+    while (this.#given - this.#done > maxWaiting && !this.#failure) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    if (this.#failure) throw this.#failure.error
+  }
+
+  /** Goes on hashing an open file up to an offset. The file must stay open until `digest` or `close` is done. */
+  advance(fd: number, upTo: number): void {
+    this.#order({ kind: 'file', fd, upTo })
+  }
+
+  digest(): Promise<string> {
+    this.#order({ kind: 'finish' })
+    // While somebody waits, the thread is a reason to stay alive
+    this.#worker.ref()
+    return this.#digest.promise
+  }
+
+  close(): void {
+    void this.stop()
+  }
+
+  /** `close`, done when the thread touches nothing any more. */
+  async stop(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #order(order: HashOrder, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(order, transfer)
+  }
+
+  #hear(news: HashNews): void {
+    if (news.kind === 'hashed') {
+      this.#done = news.done
+      this.onProgress(news.done)
+      this.#wake?.()
+    } else if (news.kind === 'digest') this.#digest.resolve(news.sha512)
+    else if (news.kind === 'short') {
+      this.#fail(new SourceChangedError(`the file ends at ${news.at} bytes: it became shorter`))
+    } else this.#fail(new Error(`cannot read the file: ${news.message}`))
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#digest.reject(error)
+    this.#wake?.()
+  }
+}
