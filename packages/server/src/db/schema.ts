@@ -144,7 +144,10 @@ export interface ArtifactsTable {
   error: string | null
 }
 
-/** One numbered version. It keeps its row when pruned or deleted, with `live` 0; only live ones are references. */
+/**
+ * One numbered version. Pruned and deleted ones lose their row; those of a deleted artifact keep it, with `live` 0.
+ * Only live ones are references.
+ */
 export interface VersionsTable {
   artifact_uuid: string
   idx: number
@@ -193,6 +196,7 @@ export interface EventsTable {
 export interface FetchesTable {
   artifact_uuid: string
   url: string
+  /** This and the next: validators of what the newest version holds, if that came from the URL. */
   etag: string | null
   last_modified: string | null
   state: FetchState
@@ -200,6 +204,8 @@ export interface FetchesTable {
   next_attempt_at: Millis
   /** The upload that receives the bytes while it runs. */
   upload_uuid: string | null
+  /** Proves that the upload's bytes are the beginning of the remote's file; null when nothing does. */
+  if_range: string | null
   error: string | null
   caller_namespace: string
   shared: Flag

@@ -119,10 +119,19 @@ export const addVersion = async (
   const change = { state: 'created', error: null, next_index: index + 1 } as const
   await trx.updateTable('artifacts').set(change).where('uuid', '=', artifact.uuid).execute()
   await trx.updateTable('blobs').set({ unreferenced_at: null }).where('uuid', '=', blobUuid).execute()
-  await recordArtifactEvent(trx, parts, caller, artifact, 'mutate', `added version ${index}`, {
-    index,
-    blob_uuid: blobUuid,
-  })
+  await forgetValidators(trx, artifact.uuid)
+  await recordEvents(trx, parts, [
+    artifactEvent(caller, artifact, 'mutate', `added version ${index}`, { index, blob_uuid: blobUuid }),
+    {
+      objectType: 'blob',
+      objectUuid: blobUuid,
+      namespace: artifact.namespace,
+      type: 'mutate',
+      message: `became version ${index} of an artifact`,
+      caller,
+      extra: { artifact_uuid: artifact.uuid, index },
+    },
+  ])
   await pruneVersions(trx, parts, caller, artifact)
   return { artifact: { ...artifact, ...change }, index, added: true }
 }
@@ -223,6 +232,7 @@ export const deleteVersion = (
       .where('idx', '=', index)
       .execute()
     await noteReleased(trx, parts, [version])
+    await forgetValidators(trx, artifact.uuid)
     await recordArtifactEvent(trx, parts, caller, artifact, 'audit', `deleted version ${index}`, {
       index,
       blob_uuid: version.blob_uuid,
@@ -302,6 +312,15 @@ export const findLiveArtifact = async (
   const artifact = await findArtifact(trx, caller, ref, 'write')
   if (artifact.state === 'deleted') throw new HoldfastError('artifact_not_found')
   return artifact
+}
+
+/** The newest version may be another one than was fetched last: the next fetch must not ask "changed since?". */
+const forgetValidators = async (trx: Transaction<Schema>, artifactUuid: string): Promise<void> => {
+  await trx
+    .updateTable('fetches')
+    .set({ etag: null, last_modified: null })
+    .where('artifact_uuid', '=', artifactUuid)
+    .execute()
 }
 
 /** These versions are references no more: their blobs may have lost their last one. */

@@ -191,6 +191,7 @@ const tables = (words: DialectWords): string[] => {
       attempts ${integer} NOT NULL CHECK (attempts >= 0),
       next_attempt_at ${integer} NOT NULL,
       upload_uuid TEXT,
+      if_range TEXT,
       error TEXT,
       caller_namespace TEXT NOT NULL REFERENCES namespaces (name),
       shared ${integer} NOT NULL CHECK (shared IN (0, 1)),
