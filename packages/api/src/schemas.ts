@@ -196,6 +196,12 @@ export const PageQuery = {
   ),
 }
 
+/** The same filter for clients that cannot send a body with a GET, browsers for one. */
+export const EventQuery = {
+  ...PageQuery,
+  event_type: Type.Optional(Type.String({ maxLength: 64 })),
+}
+
 export type NamespaceView = Static<typeof NamespaceView>
 export type UploadView = Static<typeof UploadView>
 export type ArtifactView = Static<typeof ArtifactView>

@@ -1,5 +1,6 @@
 /**
- * The histories of artifacts and blobs. The original's clients filter and limit in the body; query parameters page.
+ * The histories of artifacts and blobs. The original's clients filter and limit in the body; query parameters page,
+ * and filter for those who cannot send a body with a GET.
  */
 import { defaultEvents, maxEvents } from '@holdfast/api/limits'
 import type { EventView } from '@holdfast/api/schemas'
@@ -11,7 +12,7 @@ import { nextPageLink } from '../page-link.ts'
 type EventCall = Pick<Call<'listArtifactEvents' | 'listBlobEvents'>, 'query' | 'body' | 'setHeader'>
 
 const selection = ({ query, body }: EventCall): EventSelection => ({
-  type: body.event_type ?? undefined,
+  type: body.event_type ?? query.event_type,
   limit: query.limit ?? Math.min(Number(body.limit ?? defaultEvents), maxEvents),
   cursor: query.cursor,
 })
