@@ -102,6 +102,7 @@ class Stream {
   }
 
   finish(job: number, size: number): void {
+    this.#hash.rewind(size)
     this.#safe = size
     this.#finish = { job, size }
     this.#answerFinish()

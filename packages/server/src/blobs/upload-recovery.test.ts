@@ -238,6 +238,21 @@ describe('failing disks', () => {
     },
   )
 
+  test('a write that fails between good ones leaves no hole', async () => {
+    let failures = 1
+    const files = faulty((step, path, end) => {
+      if (step === 'write' && path.endsWith('.data') && end > blockSize && failures-- > 0)
+        throw error('ENOSPC')
+    })
+    const uploads = await open({ files })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const append = uploads.append(uuid, chunks(content, content.length), at(0))
+    await expect(append).rejects.toMatchObject({ code: 'storage_full', detail: { offset: blockSize } })
+    await expectContent(uploads, uuid, content.subarray(0, blockSize))
+    await uploads.close()
+  })
+
   test('a silent client does not hide a full disk', async () => {
     const files = faulty((step, path) => {
       if (step === 'write' && path.endsWith('.data')) throw error('ENOSPC')
@@ -323,6 +338,98 @@ describe('failing disks', () => {
     await expect(full.create(randomUUID())).rejects.toMatchObject({ code: 'storage_full' })
     await uploads.close()
     await full.close()
+  })
+})
+
+describe('the order of durable steps', () => {
+  /** The real files; every step that a power cut could come after is told to `step`, which may hold it up. */
+  const recorded = (step: (what: string) => Promise<void> | void): FileOps => ({
+    ...realFiles,
+    async open(path, how) {
+      const file = await realFiles.open(path, how)
+      const kind = path.slice(path.lastIndexOf('.') + 1)
+      return {
+        ...file,
+        write: async (data, position) => {
+          await step(`write ${kind}`)
+          await file.write(data, position)
+        },
+        sync: async () => {
+          await step(`sync ${kind}`)
+          await file.sync()
+        },
+        truncate: async (size) => {
+          await step(`truncate ${kind}`)
+          await file.truncate(size)
+        },
+      }
+    },
+    async syncDirectory(path) {
+      await step('sync directory')
+      await realFiles.syncDirectory(path)
+    },
+  })
+
+  test('data before its record, the record before a cut into what it called durable', async () => {
+    const steps: string[] = []
+    const uploads = await open({
+      files: recorded((what) => void steps.push(what)),
+      syncEvery: content.length,
+    })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    steps.length = 0
+    await uploads.append(uuid, chunks(first), plain)
+    expect(steps.splice(0)).toEqual(['write data', 'write data', 'write data', 'write state'])
+    await uploads.truncate(uuid, 1000)
+    expect(steps.splice(0)).toEqual(['write state', 'truncate data'])
+    await uploads.append(uuid, chunks(content), plain)
+    await until(async () => steps.includes('sync state'))
+    expect(steps.splice(0).filter((step) => step.startsWith('sync'))).toEqual([
+      'sync data',
+      'sync directory',
+      'sync state',
+    ])
+    await uploads.truncate(uuid, 1000)
+    expect(steps.splice(0)).toEqual(['write state', 'sync state', 'truncate data'])
+    await uploads.close()
+  })
+
+  test('bytes written after a cut are not durable because older ones at their place were', async () => {
+    const uploads = await open()
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(content), plain)
+    await expectContent(uploads, uuid, content)
+    expect(await uploads.status(uuid)).toMatchObject({ durableSize: content.length })
+    await uploads.truncate(uuid, 1000)
+    await uploads.append(uuid, chunks(first), plain)
+    expect(await uploads.status(uuid)).toMatchObject({ size: 1000 + first.length, durableSize: 1000 })
+    await uploads.close()
+  })
+
+  test('nor because a flush that began before the cut ends after it', async () => {
+    let begun = false
+    let goOn = () => {}
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const files = recorded(async (what) => {
+      if (what !== 'sync data') return
+      begun = true
+      await held
+    })
+    const uploads = await open({ files, syncEvery: first.length })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(first), plain)
+    await until(async () => begun)
+    await uploads.truncate(uuid, 1000)
+    await uploads.append(uuid, chunks(content.subarray(0, 1000)), plain)
+    goOn()
+    // Closing waits for the flush, and the record then says what it made of it.
+    await uploads.close()
+    expect(await uploads.status(uuid)).toMatchObject({ size: 2000, durableSize: 0 })
   })
 })
 
