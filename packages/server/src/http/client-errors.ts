@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import { type ErrorCode, HoldfastError } from '@holdfast/api/errors'
 import type { FastifyBaseLogger } from 'fastify'
 import { refusalBody } from './errors.ts'
-import { requestIdOf } from './request-id.ts'
+import { requestIdHeader, requestIdOf } from './request-id.ts'
 
 const codes: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
@@ -36,9 +36,10 @@ export const answerClientError =
     const refusal = new HoldfastError(codes[error.code ?? ''] ?? 'invalid_request', {
       ...(codes[error.code ?? ''] ? {} : { message: 'the request is not valid HTTP' }),
     })
-    const requestId = requestIdOf(current?.req ?? { headers: {} })
+    const requestId = String(current?.getHeader(requestIdHeader) ?? requestIdOf({ headers: {} }))
     const body = refusalBody(refusal, requestId)
-    log.info({ requestId, status: refusal.status, parser: error.code }, 'unreadable request')
+    // A request that had begun has a line of its own.
+    if (!current) log.info({ requestId, status: refusal.status, parser: error.code }, 'unreadable request')
     const head = [
       `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
       'Content-Type: application/json; charset=utf-8',

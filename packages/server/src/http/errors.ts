@@ -48,12 +48,14 @@ export const refusalBody = (refusal: HoldfastError, requestId: string): string =
 export const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const refusal = toRefusal(error)
   if (refusal.status >= 500) logFailure(refusal, request)
+  if (!request.raw.socket.writable) return reply.hijack()
   if (reply.raw.headersSent) {
     // Too late for words: a connection that breaks off tells the client that the reply is not whole.
     reply.hijack().raw.destroy()
     return reply
   }
-  reply.code(refusal.status).type('application/json').header(requestIdHeader, request.id)
+  reply.raw.setHeader(requestIdHeader, request.id)
+  reply.code(refusal.status).type('application/json')
   reply.header('cache-control', 'no-store').removeHeader('connection')
   if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
   if (refusal.status === 429 || refusal.status === 503) {
@@ -61,6 +63,8 @@ export const sendError = (error: unknown, request: FastifyRequest, reply: Fastif
     reply.header('retry-after', String(seconds > 0 ? Math.ceil(seconds) : defaultRetryAfter))
   }
   const body = refusalBody(refusal, request.id)
+  // Of a client that has fallen silent nothing more is to be expected.
+  if (refusal.code === 'request_timeout') return reply.header('connection', 'close').send(body)
   return isRestSmall(request) ? reply.send(body) : endAfterDraining(request.raw, reply, body)
 }
 

@@ -63,6 +63,13 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
   app.addHook('preClose', async () => {
     stopping = true
   })
+  // Node closes idle connections once, when the closing begins; the others are to go as they become idle.
+  app.addHook('onSend', async (_request, reply) => {
+    if (stopping) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', async () => {
+    if (stopping) setImmediate(() => server.closeIdleConnections())
+  })
   registerRoutes(app, parts, { ...makeRoutes(isStopping), isStopping })
   return app
 }

@@ -1,0 +1,29 @@
+/**
+ * Routes whose reply is not JSON made by a handler: pages, documents, headers, bytes.
+ */
+import { showUpload } from '../domain/uploads.ts'
+import { appendUpload } from './append-route.ts'
+import type { RawHandlers } from './register.ts'
+import { rootPage, rootPagePolicy } from './root-page.ts'
+import { sendBlobData } from './send-blob-data.ts'
+
+/** Makes the handlers; `openapi` is the text of the document. */
+export const rawHandlers = (openapi: string): RawHandlers => ({
+  appendUpload,
+
+  readBlob: sendBlobData,
+  headBlobData: sendBlobData,
+
+  headUpload: async (parts, call, _request, reply) => {
+    const { size } = await showUpload(parts, call.caller, call.params.upload_uuid)
+    return reply.header('upload-offset', size).header('cache-control', 'no-store').send()
+  },
+
+  showRoot: async (_parts, _call, _request, reply) =>
+    reply.type('text/html; charset=utf-8').header('content-security-policy', rootPagePolicy).send(rootPage),
+
+  showMetrics: async ({ metrics: { registry } }, _call, _request, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+
+  showOpenapi: async (_parts, _call, _request, reply) => reply.type('application/json').send(openapi),
+})

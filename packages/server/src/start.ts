@@ -1,0 +1,131 @@
+/**
+ * From settings to a server that answers, and back. Everything a server is made of is made here, in the order in
+ * which each thing needs the others, and given back in the reverse order.
+ */
+import { join, resolve } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { createApp } from './app.ts'
+import { openDiskStore } from './blobs/disk-store.ts'
+import { startHashPipeline } from './blobs/hash-pipeline.ts'
+import { createBlobSender } from './blobs/read-blob.ts'
+import { openUploadFiles } from './blobs/upload-files.ts'
+import { writeClientFile } from './client-file.ts'
+import { type Config, ConfigError } from './config.ts'
+import { lockDataDirectory } from './db/lock.ts'
+import { openSqlite } from './db/sqlite.ts'
+import { startJobs } from './domain/jobs/scheduler.ts'
+import { createLogins } from './domain/logins.ts'
+import { ensureSystem } from './domain/namespaces.ts'
+import { recover } from './domain/recover.ts'
+import { loadTokenKey } from './domain/secrets.ts'
+import { parseAllowList } from './fetch/allow-list.ts'
+import { localUrl, parseListen } from './listen-address.ts'
+import { createMetrics } from './metrics.ts'
+import type { Parts } from './parts.ts'
+
+/** A server that listens. */
+export interface RunningServer {
+  /** Where clients reach it. */
+  readonly url: string
+  readonly dataDir: string
+  /** The client configuration file that was written. */
+  readonly clientFile: string
+  /** Finishes what is in flight within `config.shutdownTimeout`, then lets go of everything. */
+  stop(): Promise<void>
+}
+
+type Release = () => unknown
+
+/** Starts a server. When it throws, whatever had been opened is closed again. */
+export const startServer = async (config: Config, log: Logger): Promise<RunningServer> => {
+  const address = parseListen(config.listen)
+  checkAllowList(config)
+  const dataDir = resolve(config.dataDir)
+  const releases: Release[] = []
+  const stop = async () => {
+    for (const release of releases.splice(0).reverse()) {
+      try {
+        await release()
+      } catch (error) {
+        log.error({ err: error }, 'a part of the server did not close')
+      }
+    }
+  }
+  try {
+    const parts = await openParts({ ...config, dataDir }, log, releases)
+    await recover(parts)
+    const key = await ensureSystem(parts)
+    const app = await createApp(parts)
+    await app.listen(address)
+    // From here on the reverse order is: refuse new requests and finish the others, stop the jobs, close the parts.
+    const jobs = startJobs(parts)
+    releases.push(
+      () => jobs.stop(),
+      () => closeApp(app, config.shutdownTimeout, log),
+    )
+    const { port } = app.server.address() as { port: number }
+    const url = config.publicUrl.replace(/\/+$/, '') || localUrl({ host: address.host, port })
+    const clientFile = join(dataDir, 'client.json')
+    await writeClientFile(clientFile, { namespace: 'system', key, apiurl: url })
+    return { url, dataDir, clientFile, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Opens what a server stands on; `releases` learns how to close it again. */
+const openParts = async (config: Config, log: Logger, releases: Release[]): Promise<Parts> => {
+  const { dataDir } = config
+  const lock = lockDataDirectory(dataDir)
+  releases.push(() => lock.release())
+  const db = await openSqlite({ path: join(dataDir, 'holdfast.db'), log })
+  releases.push(() => db.close())
+  const hash = startHashPipeline({
+    onCrash: (error) => log.error({ err: error }, 'a hash thread died and was replaced'),
+  })
+  releases.push(() => hash.close())
+  const clock = { now: () => Date.now() }
+  const uploadFiles = await openUploadFiles({
+    dataDir,
+    hash,
+    clock,
+    freeSpaceReserveBytes: config.freeSpaceReserve,
+    stallTimeoutMs: config.uploadStall * 1000,
+    onWarning: (message, facts) => log.warn(facts, message),
+  })
+  releases.push(() => uploadFiles.close())
+  return {
+    config,
+    db,
+    blobs: await openDiskStore(dataDir),
+    sender: createBlobSender(),
+    hash,
+    uploadFiles,
+    clock,
+    log,
+    metrics: createMetrics(),
+    tokenKey: await loadTokenKey(dataDir),
+    logins: createLogins(),
+  }
+}
+
+/** Waits for requests in flight, but not for ever. */
+const closeApp = async (app: FastifyInstance, timeoutSeconds: number, log: Logger): Promise<void> => {
+  const timer = setTimeout(() => {
+    log.warn({ timeoutSeconds }, 'cutting the requests that are still in flight')
+    app.server.closeAllConnections()
+  }, timeoutSeconds * 1000)
+  await app.close()
+  clearTimeout(timer)
+}
+
+/** A mistake in it should end the start, not the first fetch. */
+const checkAllowList = ({ fetchAllow }: Config): void => {
+  try {
+    parseAllowList(fetchAllow)
+  } catch (error) {
+    throw new ConfigError(`HOLDFAST_FETCH_ALLOW: ${(error as Error).message}`, { cause: error })
+  }
+}
