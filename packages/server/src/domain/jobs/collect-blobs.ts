@@ -161,7 +161,8 @@ const removeFiles = async (parts: Parts, signal: AbortSignal): Promise<number> =
       .select('uuid')
       .where('state', '=', deleted)
       .where('files_removed_at', 'is', null)
-      .where('node', '=', parts.config.nodeName)
+      // In this order the index of such rows is the one to use.
+      .orderBy('uuid')
       .limit(batchSize)
       .execute()
     const removed: string[] = []
