@@ -1,0 +1,187 @@
+/**
+ * The independent half of the kill suite: compares what clients were promised with what is there, over HTTP, and with
+ * the server stopped in the data directory itself.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { Session } from '../support/api.ts'
+import { type Report, sha512 } from './harness.ts'
+import type { ArtifactBook, KillClient, UploadBook } from './kill-client.ts'
+
+/** Some random objects of each client, or all of them with every byte. */
+export type Depth = 'sample' | 'full'
+
+/** Holds what a client's books say against what the server shows. */
+export const checkClient = async (client: KillClient, depth: Depth, report: Report): Promise<void> => {
+  const some = <T>(list: readonly T[], count: number): readonly T[] =>
+    depth === 'full' ? list : [...list].sort(() => Math.random() - 0.5).slice(0, count)
+  for (const upload of some(client.uploads, 2)) await checkUpload(client, upload, report)
+  for (const artifact of some(client.artifacts, 2)) await checkArtifact(client, artifact, depth, report)
+  for (const uuid of some(client.deletedArtifacts.slice(-20), 1)) {
+    const { status, json } = await client.session.get(`/artifacts/${uuid}`)
+    report.check(
+      status === 200 && json.state === 'deleted',
+      () => `${client.label}: artifact ${uuid} was deleted and is ${status} ${json?.state}`,
+    )
+  }
+}
+
+const checkUpload = async (client: KillClient, upload: UploadBook, report: Report): Promise<void> => {
+  const { status, json } = await client.session.get(`/upload/${upload.uuid}`)
+  const isRight =
+    (status === 200 && json.size === upload.content.length) ||
+    (status === 404 && client.mayHaveExpired(upload))
+  report.check(
+    isRight,
+    () =>
+      `${client.label}: upload ${upload.uuid} had ${upload.content.length} acknowledged bytes and is now ` +
+      `${status} ${JSON.stringify(json)}`,
+  )
+  report.count('uploads checked')
+}
+
+const checkArtifact = async (
+  client: KillClient,
+  artifact: ArtifactBook,
+  depth: Depth,
+  report: Report,
+): Promise<void> => {
+  const { status, json } = await client.session.get(`/artifacts/${artifact.uuid}`)
+  const promised = {
+    state: 'created',
+    max_versions: artifact.maxVersions,
+    index: [...artifact.versions.keys()].at(-1),
+    blobs: [...artifact.versions].map(([index, { blobUuid, content }]) => [index, blobUuid, content.length]),
+    metadata: [...artifact.metadata].sort(),
+  }
+  const found = status === 200 && {
+    state: json.state,
+    max_versions: json.max_versions,
+    index: json.index,
+    blobs: Object.entries<{ uuid: string; size: number }>(json.blobs)
+      .sort(([a], [b]) => Number(a) - Number(b))
+      .map(([index, { uuid, size }]) => [Number(index), uuid, size]),
+    metadata: Object.entries(json.metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+  }
+  report.check(
+    JSON.stringify(found) === JSON.stringify(promised),
+    () =>
+      `${client.label}: "${artifact.name}" (${artifact.uuid}) was promised as ${JSON.stringify(promised)} ` +
+      `and is ${status} ${JSON.stringify(found)}`,
+  )
+  report.count('artifacts checked')
+  const versions = [...artifact.versions]
+  for (const [index, version] of depth === 'full' ? versions : versions.slice(-1)) {
+    const data = await client.session.get(`/blobs/${version.blobUuid}/data`)
+    report.check(
+      data.status === 200 && sha512(data.bytes) === version.sha512,
+      () =>
+        `${client.label}: version ${index} of "${artifact.name}" (blob ${version.blobUuid}) is lost or altered: ` +
+        `${data.status}, ${data.bytes.length} of ${version.content.length} bytes`,
+    )
+    report.count('versions re-hashed')
+  }
+}
+
+/** Every blob that `system` can list has the bytes it claims to have. */
+export const checkAllBlobs = async (system: Session, report: Report): Promise<void> => {
+  const { json } = await system.get('/blobs')
+  for (const blob of json as { uuid: string; sha512: string; size: number; state: string }[]) {
+    const { status, bytes } = await system.get(`/blobs/${blob.uuid}/data`)
+    // Collection may take an unreferenced one meanwhile.
+    if (status === 404) continue
+    report.check(
+      blob.state === 'created' && status === 200 && sha512(bytes) === blob.sha512,
+      () => `blob ${blob.uuid} in state ${blob.state} has not its bytes: ${status}`,
+    )
+    report.count('listed blobs re-hashed')
+  }
+}
+
+/** What belongs at the top of a data directory, and nothing else does. */
+const known =
+  /^(holdfast\.db(-wal|-shm)?|lock\.db(-journal|-wal|-shm)?|system\.key|token\.key|client\.json|uploads|blobs|quarantine)$/
+
+/**
+ * Compares the database of a stopped store with its files, both ways. `isQuiet` says that nothing was in flight and
+ * that every grace period has passed: then there are no uploads, and every blob has a reference.
+ */
+export const checkDataDirectory = async (
+  dataDir: string,
+  isQuiet: boolean,
+  report: Report,
+): Promise<void> => {
+  const database = new DatabaseSync(join(dataDir, 'holdfast.db'), { readOnly: true })
+  try {
+    const rows = (sql: string): Record<string, unknown>[] => database.prepare(sql).all()
+    const [integrity] = rows('PRAGMA integrity_check')
+    report.check(
+      integrity?.integrity_check === 'ok',
+      () => `the database is damaged: ${JSON.stringify(integrity)}`,
+    )
+    report.check(rows('PRAGMA foreign_key_check').length === 0, 'rows refer to rows that do not exist')
+
+    const blobs = new Map(rows('SELECT * FROM blobs').map((row) => [row.uuid as string, row]))
+    const files = await listBlobFiles(dataDir, report)
+    for (const [uuid, row] of blobs) {
+      const size = files.get(uuid)
+      if (row.state !== 'deleted')
+        report.check(
+          row.state === 'created' && size === row.size,
+          () => `blob ${uuid} (${row.state}, ${row.size} bytes) has ${size ?? 'no'} bytes on disk`,
+        )
+      else if (row.files_removed_at !== null || isQuiet)
+        report.check(size === undefined, () => `the file of the deleted blob ${uuid} is still there`)
+    }
+    for (const uuid of files.keys())
+      report.check(blobs.has(uuid), () => `stray file: blob ${uuid} has no row`)
+
+    const bad = rows(
+      `SELECT versions.artifact_uuid, versions.idx FROM versions LEFT JOIN blobs ON blobs.uuid = versions.blob_uuid
+       WHERE versions.live = 1 AND (blobs.state IS NULL OR blobs.state <> 'created')`,
+    )
+    report.check(bad.length === 0, () => `references without bytes: ${JSON.stringify(bad)}`)
+    if (isQuiet) {
+      const orphans = rows(
+        `SELECT uuid FROM blobs WHERE state <> 'deleted'
+         AND uuid NOT IN (SELECT blob_uuid FROM versions WHERE live = 1)`,
+      )
+      report.check(
+        orphans.length === 0,
+        () => `blobs without a reference after the grace: ${JSON.stringify(orphans)}`,
+      )
+    }
+
+    const uploads = rows('SELECT uuid FROM uploads').map((row) => row.uuid as string)
+    const uploadFiles = (await readdir(join(dataDir, 'uploads'))).sort()
+    const wanted = uploads.flatMap((uuid) => [`${uuid}.data`, `${uuid}.state`]).sort()
+    report.check(
+      JSON.stringify(uploadFiles) === JSON.stringify(wanted),
+      () => `uploads/ holds ${JSON.stringify(uploadFiles)}, rows ask for ${JSON.stringify(wanted)}`,
+    )
+    if (isQuiet) report.check(uploads.length === 0, () => `uploads that never expired: ${uploads.join(', ')}`)
+
+    const strays = (await readdir(dataDir)).filter((name) => !known.test(name))
+    report.check(strays.length === 0, () => `stray files in the data directory: ${strays.join(', ')}`)
+    const quarantined = await readdir(join(dataDir, 'quarantine')).catch(() => [])
+    report.check(quarantined.length === 0, () => `blobs in quarantine: ${quarantined.join(', ')}`)
+    report.count('data directories checked')
+  } finally {
+    database.close()
+  }
+}
+
+const listBlobFiles = async (dataDir: string, report: Report): Promise<Map<string, number>> => {
+  const files = new Map<string, number>()
+  const root = join(dataDir, 'blobs')
+  for (const directory of await readdir(root))
+    for (const name of await readdir(join(root, directory))) {
+      report.check(
+        /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name) && name.startsWith(directory),
+        () => `stray file blobs/${directory}/${name}`,
+      )
+      files.set(name, (await stat(join(root, directory, name))).size)
+    }
+  return files
+}
