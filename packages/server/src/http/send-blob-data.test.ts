@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { open, rm } from 'node:fs/promises'
+import { open, rm, truncate } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { blockSize } from '@holdfast/api/limits'
@@ -208,7 +208,7 @@ test('a damaged block breaks the reply off before its bytes, and the blob is ser
 
 test.each([
   ['at its first block', (path: string) => flipBit(path, 0)],
-  ['by being too short', async (path: string) => (await open(path, 'r+')).truncate(5)],
+  ['by being too short', (path: string) => truncate(path, 5)],
   ['by being gone', (path: string) => rm(path)],
 ])('a blob damaged %s gets an error instead of a reply', async (_name, damage) => {
   const blob = await another()
