@@ -309,3 +309,24 @@ describe('a request as the body', () => {
     await uploads.close()
   })
 })
+
+test('an idle upload is removed, one with newer data or a writer is not', async () => {
+  let now = 1000
+  const uploads = await open({ clock: { now: () => now } })
+  const uuid = randomUUID()
+  await uploads.create(uuid)
+  now = 2000
+  const writer = pipe()
+  const append = uploads.append(uuid, writer.body, plain)
+  await setImmediate()
+  expect(await uploads.removeIdle(uuid, 5000)).toBe(false)
+  writer.send(big)
+  writer.finish()
+  await append
+  expect(await uploads.removeIdle(uuid, 1999)).toBe(false)
+  await expectContent(uploads, uuid, big)
+  expect(await uploads.removeIdle(uuid, 2000)).toBe(true)
+  expect(await uploads.removeIdle(uuid, 2000)).toBe(false)
+  expect(await readdir(dataPaths(dataDir).uploads)).toEqual([])
+  await uploads.close()
+})
