@@ -65,8 +65,12 @@ export const fillPath = (
   const path = splitPath(route).path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = params[name]
     if (value === undefined || value === '') throw new TypeError(`the parameter ${name} is missing`)
-    // A dot segment would be resolved away, and with it the route
-    return encodeURIComponent(String(value)).replace(/^\.{1,2}$/, (dots) => dots.replaceAll('.', '%2E'))
+    const text = String(value)
+    // Every URL library resolves such a segment away, and with it the route
+    if (text === '.' || text === '..') {
+      throw new HoldfastError('invalid_request', { message: `"${text}" cannot be a name` })
+    }
+    return encodeURIComponent(text)
   })
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {

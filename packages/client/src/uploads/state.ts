@@ -44,7 +44,7 @@ export interface StateStore {
 
 /** The key of an upload: the same server, login, target and file give the same key. */
 export const stateKey = (
-  record: Pick<UploadRecord, 'server' | 'login' | 'target'> & { readonly source: Pick<SourceIdentity, 'id'> },
+  record: Pick<UploadRecord, 'server' | 'login' | 'target'> & { readonly source: { readonly id: string } },
 ): string => {
   const { name, namespace = '', artifactType = 'image', sourceUrl = '' } = record.target
   return JSON.stringify([
