@@ -52,7 +52,8 @@ test('pages: each artifact once, in order, until the Link header ends', async ()
       expect(answer.json.length).toBeLessThanOrEqual(3)
       seen.push(...uuids(answer.json))
       const link: string | undefined = /<([^>]+)>; rel="next"/.exec(answer.headers.link ?? '')?.[1]
-      target = link && new URL(link, server.url).pathname + new URL(link, server.url).search
+      const next: URL | undefined | '' = link && new URL(link, new URL(target, server.url))
+      target = next && next.pathname + next.search
     }
     expect([sort, seen]).toEqual([sort, wanted])
   }

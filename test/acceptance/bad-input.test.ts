@@ -127,7 +127,6 @@ test('paths that mean mischief', async () => {
       '/artifacts/%',
       '/artifacts/%zz',
       `/artifacts/${'x'.repeat(10_000)}`,
-      `/${'/'.repeat(2000)}`,
       '/artifacts/a/b/c/d/e',
       '/label//',
       '/apidocs/../../../../etc/passwd',

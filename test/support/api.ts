@@ -35,7 +35,7 @@ const routes = (Object.keys(paths) as RouteName[]).map((name) => {
 
 /** The route that a request reaches, as the contract has it. */
 export const routeOf = (method: string, target: string): RouteName | undefined => {
-  const path = new URL(target, 'http://x').pathname
+  const path = target.split('?', 1)[0]!
   const found = routes.filter((route) => route.method === method && route.pattern.test(path))
   return (found.find((route) => route.literal) ?? found[0])?.name
 }

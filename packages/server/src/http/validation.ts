@@ -6,16 +6,38 @@
  */
 import type { RouteContract } from '@holdfast/api/contract'
 import { type ErrorCode, HoldfastError } from '@holdfast/api/errors'
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import type { FastifyRouteSchemaDef, FastifySchemaValidationError } from 'fastify/types/schema.js'
 
-const options = { strict: false, allErrors: false, validateFormats: false } as const
-const textAjv = new Ajv({ ...options, coerceTypes: true })
-const bodyAjv = new Ajv({ ...options, coerceTypes: false })
+const ajv = new Ajv({ strict: false, allErrors: false, validateFormats: false })
+const decimals: Readonly<Record<string, RegExp>> = { integer: /^-?\d+$/, number: /^-?\d+(\.\d+)?$/ }
 
 /** Fastify's way to a validator: by the part of the request that the schema is for. */
 export const compileValidator = ({ schema, httpPart }: FastifyRouteSchemaDef<object>) =>
-  (httpPart === 'body' ? bodyAjv : textAjv).compile(schema)
+  httpPart === 'body' ? ajv.compile(schema) : compileText(schema)
+
+/**
+ * A validator that first makes numbers of decimal digits, and of nothing else: Ajv's own coercion would also take
+ * `%20` for 0 and `0x10` for 16, and a request that says so is wrong.
+ */
+const compileText = (schema: { properties?: Record<string, { type?: string }> }): ValidateFunction => {
+  const validate = ajv.compile(schema)
+  const numeric = Object.entries(schema.properties ?? {}).flatMap(([name, { type }]) => {
+    const pattern = type === undefined ? undefined : decimals[type]
+    return pattern ? [{ name, pattern }] : []
+  })
+  const check = (data: Record<string, unknown>) => {
+    for (const { name, pattern } of numeric) {
+      const text = data[name]
+      if (typeof text === 'string' && pattern.test(text)) data[name] = Number(text)
+    }
+    const valid = validate(data)
+    check.errors = validate.errors
+    return valid
+  }
+  check.errors = validate.errors
+  return check as unknown as ValidateFunction
+}
 
 type Failure = Pick<FastifySchemaValidationError, 'keyword' | 'instancePath' | 'params' | 'message'>
 
