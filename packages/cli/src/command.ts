@@ -1,0 +1,90 @@
+/** How commands are made: the options that all have, examples below the help, and a context for each run. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { Context, type GlobalOptions } from './context.ts'
+import type { Shape } from './output/shape.ts'
+
+const shapes: Readonly<Record<Shape, string>> = {
+  pretty: 'output for people (default)',
+  simple: 'output for line-wise scripts',
+  json: 'output for programs',
+}
+
+/** Adds the output options, of which the last one given counts. */
+const addShapes = (command: Command, hidden: boolean): void => {
+  for (const [shape, description] of Object.entries(shapes)) {
+    const option = command.createOption(`--${shape}`, description).hideHelp(hidden)
+    command.addOption(option).on(`option:${shape}`, () => command.setOptionValue('output', shape))
+  }
+}
+
+/** Options that are understood before and after the words of a command. */
+export const addCommonOptions = (command: Command, hidden: boolean): Command => {
+  addShapes(command, hidden)
+  return command
+    .addOption(command.createOption('-q, --quiet', 'no progress and no notes').hideHelp(hidden))
+    .addOption(command.createOption('--verbose', 'say more, and stacks of errors').hideHelp(hidden))
+    .addOption(command.createOption('--no-verbose', 'say no more than needed').hideHelp())
+}
+
+/** A group of commands, `holdfast artifact` for one. */
+export const group = (program: Command, name: string, description: string): Command =>
+  program.command(name).description(description)
+
+interface Words {
+  /** What the command does, in a sentence. */
+  readonly description: string
+  /** Command lines shown below the help, without their `holdfast`. */
+  readonly examples: readonly string[]
+  /** Said below the examples. */
+  readonly more?: string
+}
+
+/** A command that does something. Options are added by the caller. */
+export const define = (
+  parent: Command,
+  nameAndArguments: string,
+  { description, examples, more }: Words,
+): Command => {
+  const command = parent.command(nameAndArguments).description(description)
+  const title = examples.length === 1 ? 'Example:' : 'Examples:'
+  const lines = examples.map((example) => `  $ holdfast ${example}`)
+  const text = `\n${title}\n${lines.join('\n')}${more === undefined ? '' : `\n\n${more}`}`
+  return addCommonOptions(command, true).addHelpText('after', text)
+}
+
+/** The program's own options, overruled by those given after the command. */
+const globalOptions = (command: Command): GlobalOptions => {
+  let root = command
+  while (root.parent) root = root.parent
+  const own = command.opts<Partial<GlobalOptions>>()
+  const chosen = Object.fromEntries(
+    (['output', 'quiet', 'verbose'] as const)
+      .filter((name) => own[name] !== undefined && command.getOptionValueSource(name) !== 'default')
+      .map((name) => [name, own[name]]),
+  )
+  return { ...root.opts<GlobalOptions>(), ...chosen }
+}
+
+/** What commander calls: makes a context, and gives it up when the work is over, whichever way. */
+export const action =
+  <Args extends unknown[]>(work: (context: Context, ...args: Args) => Promise<void>) =>
+  async (...all: unknown[]): Promise<void> => {
+    await using context = new Context(globalOptions(all.at(-1) as Command))
+    await work(context, ...(all.slice(0, -1) as Args))
+  }
+
+/** Parses a whole number from `least` up. */
+export const wholeNumber =
+  (least = 0) =>
+  (value: string): number => {
+    if (/^\d{1,15}$/.test(value) && Number(value) >= least) return Number(value)
+    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`)
+  }
+
+/** The official pair of options; the last one given counts. */
+export const addShared = (command: Command): Command =>
+  command
+    .option('--shared', 'share it with every namespace (only for the namespace system)')
+    .addOption(command.createOption('--not-shared', 'do not share it (default)').hideHelp())
+    .on('option:shared', () => command.setOptionValue('shared', true))
+    .on('option:not-shared', () => command.setOptionValue('shared', false))

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** Runs a command line, and turns whatever ends it into words on standard error and an exit code. */
+import { CommanderError } from 'commander'
+import { type ExitCode, exitCodes, explain, rootOf } from './failures.ts'
+import { interrupted, watchSignals } from './interrupt.ts'
+import { createProgram } from './program.ts'
+
+const run = async (words: readonly string[]): Promise<ExitCode> => {
+  try {
+    await createProgram().parseAsync(words, { from: 'user' })
+    return exitCodes.done
+  } catch (error) {
+    // Commander has already said what is wrong with the command line
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    // After Ctrl-C anything may fail in any way; the reason is known
+    const { exitCode, lines } = explain(error)
+    process.stderr.write(`holdfast: ${lines.join('\n')}\n`)
+    const wantsStack = words.includes('--verbose')
+    const root = rootOf(error)
+    if (wantsStack && root instanceof Error && !interrupted.aborted) process.stderr.write(`${root.stack}\n`)
+    return exitCode
+  }
+}
+
+// `holdfast artifact list | head`: whoever reads has enough
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(exitCodes.done)
+})
+watchSignals()
+const exitCode = await run(process.argv.slice(2))
+// Standard input or an idle connection may keep the process alive; there is nothing left to do
+process.exit(exitCode)

@@ -1,0 +1,25 @@
+/** Progress of transfers: bars on a terminal, plain lines elsewhere, nothing with `--quiet`. */
+import type { WriteStream } from 'node:tty'
+import { BarDisplay } from './bars.ts'
+import { LineDisplay } from './lines.ts'
+import type { Progress } from './phase-text.ts'
+
+export interface Display {
+  /** Shows how far a phase of a transfer has come. The label tells transfers apart; one alone has an empty one. */
+  update(label: string, progress: Progress): void
+  /** A line that stays. */
+  note(text: string): void
+  /** A transfer is over: its bars need not be shown any more. */
+  finish(label: string): void
+  /** Leaves the terminal alone until the next update. */
+  pause(): void
+  /** Leaves the terminal as it should be. */
+  stop(): void
+}
+
+const silent: Display = { update() {}, note() {}, finish() {}, pause() {}, stop() {} }
+
+export const createDisplay = (stream: WriteStream, quiet: boolean): Display => {
+  if (quiet) return silent
+  return stream.isTTY && process.env.TERM !== 'dumb' ? new BarDisplay(stream) : new LineDisplay(stream)
+}

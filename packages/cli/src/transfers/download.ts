@@ -1,0 +1,62 @@
+/** One download as commands run it: with progress, and with words for what is kept when it ends early. */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { DownloadRef, DownloadResult } from '@holdfast/client'
+import type { Context } from '../context.ts'
+import { AdvisedError, UserError } from '../failures.ts'
+import { size } from '../output/units.ts'
+
+export interface DownloadOrder {
+  readonly ref: DownloadRef
+  /** A path, a directory, or `-` for standard output. */
+  readonly destination: string
+  /** What the file is called in a directory. */
+  readonly name: string
+  readonly connections?: number | undefined
+}
+
+/** A path in a directory when the destination is one. Names with odd characters are not made into paths. */
+const pathFor = async ({ destination, name }: DownloadOrder): Promise<string> => {
+  const isDirectory = await stat(destination).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!isDirectory) return destination
+  if (name === '.' || name === '..' || name.includes('/')) {
+    throw new UserError(`${destination} is a directory`, 'Give the name of a file in it.')
+  }
+  return join(destination, name)
+}
+
+/** Downloads one blob; the bytes under the final name are always the right ones. */
+export const download = async (context: Context, order: DownloadOrder): Promise<DownloadResult> => {
+  const client = await context.client()
+  const toStdout = order.destination === '-'
+  const path = toStdout ? '' : await pathFor(order)
+  // The library means something of its own by this word
+  const to = toStdout ? process.stdout : path === 'blob' ? './blob' : path
+  let received = 0
+  try {
+    return await client.download({
+      ...order.ref,
+      to,
+      ...(order.connections === undefined ? {} : { connections: order.connections }),
+      onProgress: (progress) => {
+        received = progress.done
+        context.display.update('', progress)
+      },
+    })
+  } catch (error) {
+    throw new AdvisedError(error, received === 0 ? [] : advice(toStdout, path, received))
+  } finally {
+    context.display.finish('')
+  }
+}
+
+const advice = (toStdout: boolean, path: string, received: number): string[] =>
+  toStdout
+    ? ['What went to standard output is incomplete: throw it away.']
+    : [
+        `${size(received)} are kept in ${path}.part.`,
+        'To continue, run the same command again; to give up, delete that file and the .part.json beside it.',
+      ]
