@@ -39,7 +39,7 @@ export const fetchArtifact = async (
     await requireNamespace(trx, caller, namespace)
     const identity = { namespace, type: 'image', sourceUrl: url, name: nameOf(new URL(href)) } as const
     const found = await findOrCreateArtifact(trx, parts, caller, { identity, shared }, 'initial')
-    await recordArtifactEvent(trx, parts, caller, found, 'audit', 'fetch requested', { url })
+    await recordArtifactEvent(trx, parts, caller, found, 'audit', 'fetch requested')
     const former = await trx
       .selectFrom('fetches')
       .selectAll()

@@ -154,12 +154,14 @@ export const deleteUpload = async (parts: Parts, caller: Caller, uuid: string): 
 
 /** Gives up every upload of a namespace that is being deleted. Call it after the commit that deleted the namespace. */
 export const removeUploadsOf = async (parts: Parts, namespace: string): Promise<void> => {
-  const removed = await parts.db.write(async (trx) => {
-    const rows = await trx.selectFrom('uploads').select('uuid').where('namespace', '=', namespace).execute()
-    await trx.deleteFrom('uploads').where('namespace', '=', namespace).execute()
-    return rows
-  })
-  for (const { uuid } of removed) await parts.uploadFiles.remove(uuid)
+  const rows = await parts.db.read
+    .selectFrom('uploads')
+    .select('uuid')
+    .where('namespace', '=', namespace)
+    .execute()
+  if (rows.length === 0) return
+  await parts.db.write((trx) => trx.deleteFrom('uploads').where('namespace', '=', namespace).execute())
+  for (const { uuid } of rows) await parts.uploadFiles.remove(uuid)
 }
 
 /** The job that removes uploads without new data for `config.uploadExpiry`; resolves with how many went. */
