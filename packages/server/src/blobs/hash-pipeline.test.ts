@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { blockSize } from '@holdfast/api/limits'
 import fc from 'fast-check'
@@ -108,6 +109,30 @@ describe('the pipeline', () => {
     await append(stream, 5 * blockSize + 100, 6 * blockSize)
     await expectHash(stream, 6 * blockSize)
     stream.close()
+  })
+
+  test('a file that grows just as the reading of it ends is read on', async () => {
+    await writeFile(path, content)
+    for (let round = 0; round < 20; round++) {
+      const stream = pipeline.open(path)
+      for (let size = 1000; size <= 20_000; size += 1000) await expectHash(stream, size)
+      stream.close()
+    }
+  })
+
+  test('a file that is cut while it is being read is no error', async () => {
+    for (let round = 0; round < 20; round++) {
+      await writeFile(path, content.subarray(0, 1000))
+      const stream = pipeline.open(path)
+      // The claim is ahead of the file, as it looks to the worker between a cut and the message about it.
+      const slot = await pipeline.slots.acquire()
+      const claimed = stream.append(slot, 1, 2000, 1999, true)
+      await setImmediate()
+      stream.rewind(1000)
+      await Promise.all([claimed, expectHash(stream, 1000)])
+      pipeline.slots.release(slot)
+      stream.close()
+    }
   })
 
   test('a killed worker is replaced and its streams are made again from the file', async () => {

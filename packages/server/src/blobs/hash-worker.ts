@@ -74,6 +74,8 @@ class Stream {
   readonly #hash = new BlockHash()
   #safe = 0
   #generation = 0
+  /** The generation in which the loop last read. */
+  #readGeneration = 0
   #reading = false
   #closed = false
   #finish: { job: number; size: number } | undefined
@@ -137,27 +139,37 @@ class Stream {
   #catchUp(): void {
     if (this.#reading || this.#closed || this.#hash.size >= this.#safe) return
     this.#reading = true
-    this.#readOn()
-      .catch((error) => {
+    this.#readOn().then(
+      () => {
+        this.#reading = false
+        // More may have become safe after the last look, while the file was being closed.
+        this.#catchUp()
+      },
+      (error) => {
+        this.#reading = false
+        // The file may have been cut while it was read, and the message about it have come since.
+        if (this.#readGeneration !== this.#generation) {
+          this.#catchUp()
+          return
+        }
         // Without a finish waiting nobody needs to know: the next message tries again.
         if (this.#finish) fail(this.#finish.job, error)
         this.#finish = undefined
-      })
-      .finally(() => {
-        this.#reading = false
-      })
+      },
+    )
   }
 
   async #readOn(): Promise<void> {
     let file: FileHandle | undefined
     try {
+      this.#readGeneration = this.#generation
       file = await open(this.#path, 'r')
       const bytes = Buffer.allocUnsafe(slotSize)
       while (!this.#closed && this.#hash.size < this.#safe) {
-        const generation = this.#generation
+        this.#readGeneration = this.#generation
         const wanted = Math.min(slotSize, this.#safe - this.#hash.size)
         const { bytesRead } = await file.read(bytes, 0, wanted, this.#hash.size)
-        if (generation !== this.#generation) continue
+        if (this.#readGeneration !== this.#generation) continue
         if (bytesRead === 0) throw new Error('the upload file is shorter than its acknowledged size')
         this.#hash.update(bytes.subarray(0, bytesRead))
       }
