@@ -2,6 +2,15 @@
 import { Command, Option } from 'commander'
 import { addCommonOptions, wholeNumber } from './command.ts'
 import { addArtifactCommands } from './commands/artifact.ts'
+import { addBlobCommands } from './commands/blob.ts'
+import { addCompletion } from './commands/completion.ts'
+import { addLabelCommands } from './commands/label.ts'
+import { addLogin } from './commands/login.ts'
+import { addNamespaceCommands } from './commands/namespace.ts'
+import { addPublish } from './commands/publish.ts'
+import { addStatus } from './commands/status.ts'
+import { addUploadCommands } from './commands/upload.ts'
+import { addVersion } from './commands/version.ts'
 import { version } from './version.ts'
 
 /** Makes the whole tree; nothing is run yet. */
@@ -38,5 +47,14 @@ Without --apiurl or --config, the server is taken from the environment, then fro
 /etc/sf/shakenfist.json. Every command explains itself with --help.`,
   )
   addArtifactCommands(program)
+  addBlobCommands(program)
+  addLabelCommands(program)
+  addNamespaceCommands(program)
+  addPublish(program)
+  addUploadCommands(program)
+  addLogin(program)
+  addStatus(program)
+  addCompletion(program)
+  addVersion(program)
   return program
 }
