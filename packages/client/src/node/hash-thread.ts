@@ -33,10 +33,15 @@ export class HashThread implements StreamHash {
     this.#given += bytes.length
     const copy = new Uint8Array(bytes)
     this.#order({ kind: 'bytes', bytes: copy }, [copy.buffer])
-    while (this.#given - this.#done > maxWaiting && !this.#failure) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
+    if (this.#given - this.#done > maxWaiting) {
+      // As in `digest`: nothing else may be keeping the program alive
+      this.#worker.ref()
+      while (this.#given - this.#done > maxWaiting && !this.#failure) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+      this.#worker.unref()
     }
     if (this.#failure) throw this.#failure.error
   }
