@@ -179,7 +179,7 @@ export class Session {
   }
 
   async #attempt(exchange: Exchange, token: string | undefined): Promise<Answer> {
-    const { route, body, watchdog, onSent } = exchange
+    const { route, params, query, body, watchdog, onSent } = exchange
     const requestId = newRequestId()
     const headers: Record<string, string> = { 'X-Request-ID': requestId, ...exchange.headers }
     if (token !== undefined) headers.Authorization = `Bearer ${token}`
@@ -188,7 +188,8 @@ export class Session {
     try {
       const reply = await this.transport.send({
         method: splitPath(route).method,
-        url: this.#base + fillPath(route, exchange.params, exchange.query),
+        // The root is asked for as the user wrote it: it may be a redirect to where the server is
+        url: route === 'showRoot' ? this.#options.url : this.#base + fillPath(route, params, query),
         headers,
         signal: watchdog.signal,
         ...(body === undefined ? {} : { body }),

@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { Writable } from 'node:stream'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createClient as createWebClient } from '../index.ts'
+import type { NodeClient } from '../node/index.ts'
+import { startProxy, type TestProxy } from '../test-proxy.ts'
+import { quickRetry, startTestServer, type TestServer } from '../test-server.ts'
+import type { DownloadProgress } from '../types.ts'
+
+const MiB = 1024 * 1024
+const size = 20 * MiB + 11
+const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest('hex')
+
+let server: TestServer
+let proxy: TestProxy
+let client: NodeClient
+let digest: string
+let blob: string
+let targets = 0
+let to: string
+
+beforeAll(async () => {
+  server = await startTestServer()
+  proxy = await startProxy(server.url)
+  const { path, bytes } = await server.file('content', size)
+  digest = sha512(bytes)
+  blob = (await server.client().upload({ source: path, name: 'content' })).blobUuid
+  await server.client().upload({ source: new Blob(['older']), name: 'versions' })
+  await server.client().upload({ source: new Blob(['newer']), name: 'versions' })
+})
+afterAll(async () => {
+  await proxy.close()
+  await server.remove()
+})
+beforeEach(() => {
+  proxy.requests.length = 0
+  client = server.client({ url: proxy.url })
+  to = join(server.directory, `target-${targets++}`)
+})
+
+const isData = (path: string) => /^\/blobs\/[^/]+\/data/.test(path)
+/** Files that a download to `to` left. */
+const left = async () =>
+  (await readdir(server.directory)).filter((name) => name.startsWith(basename(to))).sort()
+const digestOfFile = async (path: string) => sha512(await readFile(path))
+
+/** Downloads until some data came, and not further. */
+const interrupted = async (plain: boolean): Promise<void> => {
+  const controller = new AbortController()
+  let reads = 0
+  proxy.options = {
+    plain,
+    fault(_, path) {
+      if (!isData(path)) return undefined
+      // The later connections end the whole download once the first ones have their data
+      if (++reads <= (plain ? 1 : 3)) return { kind: 'cut-reply', after: 3 * MiB }
+      controller.abort(new Error('interrupted'))
+      return { kind: 'stall', after: 0 }
+    },
+  }
+  const download = client.download({ blob, to, connections: 1, signal: controller.signal })
+  await expect(download).rejects.toThrow('interrupted')
+  proxy.options = { plain }
+}
+
+describe.each([
+  ['Holdfast', false],
+  ['a server without the extensions', true],
+])('a download from %s', (_, plain) => {
+  beforeEach(() => {
+    proxy.options = { plain }
+  })
+
+  it('puts verified bytes under the name', async () => {
+    const phases = new Map<string, DownloadProgress>()
+    const onProgress = (progress: DownloadProgress) => phases.set(progress.phase, progress)
+    const result = await client.download({ artifact: 'content', to, onProgress })
+    expect(result).toMatchObject({
+      blobUuid: blob,
+      size,
+      sha512: digest,
+      verified: true,
+      resumed: 0,
+      received: size,
+    })
+    expect(await digestOfFile(to)).toBe(digest)
+    expect(await left()).toEqual([basename(to)])
+    expect(phases.get('receive')).toMatchObject({ done: size, total: size, finished: true })
+    expect(phases.get('verify')).toMatchObject({ done: size, finished: true })
+    const ranges = proxy.requests.filter((request) => isData(request.split(' ')[1]!)).length
+    if (plain) expect(ranges).toBe(1)
+    else expect(ranges).toBeGreaterThanOrEqual(4)
+  })
+
+  it('goes on after an interruption, in another process', async () => {
+    await interrupted(plain)
+    expect(await left()).toEqual([`${basename(to)}.part`, `${basename(to)}.part.json`])
+    const result = await server.client({ url: proxy.url }).download({ blob, to })
+    expect(result.resumed).toBeGreaterThan(0)
+    expect(result.resumed + result.received).toBe(size)
+    expect(result.verified).toBe(true)
+    expect(await digestOfFile(to)).toBe(digest)
+    expect(await left()).toEqual([basename(to)])
+  })
+
+  it('starts over by itself when the part of an earlier run was bad', async () => {
+    await interrupted(plain)
+    const part = await readFile(`${to}.part`)
+    part[0]! ^= 1
+    await writeFile(`${to}.part`, part)
+    const result = await client.download({ blob, to })
+    expect(result).toMatchObject({ verified: true, resumed: 0 })
+    expect(await digestOfFile(to)).toBe(digest)
+  })
+
+  it('ignores a part that belongs to something else', async () => {
+    await writeFile(`${to}.part`, 'anything')
+    await writeFile(
+      `${to}.part.json`,
+      JSON.stringify({ format: 1, blob: 'x', size, sha512: digest, done: [[0, 8]] }),
+    )
+    expect(await client.download({ blob, to })).toMatchObject({ resumed: 0, verified: true })
+    expect(await digestOfFile(to)).toBe(digest)
+  })
+
+  it('refuses wrong bytes and leaves nothing', async () => {
+    const other = await startProxy(proxy.url, {
+      rewrite: (_, text) => text.replaceAll(digest, sha512(Buffer.from('something else'))),
+    })
+    const deceived = server.client({ url: other.url })
+    // If-Range would already tell Holdfast that another blob is meant
+    const expected = plain ? { name: 'VerificationError' } : { code: 'range_not_satisfiable' }
+    await expect(deceived.download({ blob, to })).rejects.toMatchObject(expected)
+    if (plain) expect(await left()).toEqual([])
+    else expect(await left()).not.toContain(basename(to))
+    await other.close()
+  })
+
+  it('survives cut, silent and refused replies', async () => {
+    let reads = 0
+    proxy.options = {
+      plain,
+      fault(_, path) {
+        if (!isData(path)) return undefined
+        const turn = reads++
+        if (turn === 0) return { kind: 'cut-reply', after: 5 }
+        if (turn === 1) return { kind: 'status', status: 503, retryAfter: '0' }
+        if (turn === 2) return { kind: 'delay', ms: 1500 }
+        return turn < 6 ? { kind: 'cut-reply', after: 2 * MiB } : undefined
+      },
+    }
+    const patient = server.client({ url: proxy.url, stallMs: 300 })
+    const result = await patient.download({ blob, to })
+    expect(result.verified).toBe(true)
+    expect(await digestOfFile(to)).toBe(digest)
+  })
+
+  it('writes to streams and blobs, from any offset', async () => {
+    const pieces: Uint8Array[] = []
+    const stream = new Writable({
+      write(piece, _encoding, done) {
+        pieces.push(piece)
+        setImmediate(done)
+      },
+    })
+    expect(await client.download({ blob, to: stream })).toMatchObject({ verified: true, received: size })
+    expect(sha512(Buffer.concat(pieces))).toBe(digest)
+
+    let received = 0
+    const web = new WritableStream<Uint8Array>({
+      write(piece) {
+        received += piece.length
+      },
+    })
+    const tail = await client.download({ blob, to: web, offset: size - 3 * MiB })
+    expect(tail).toMatchObject({ verified: false, received: 3 * MiB })
+    expect(received).toBe(3 * MiB)
+
+    const { content } = await client.download({ artifact: 'content', to: 'blob' })
+    expect(sha512(await content!.bytes())).toBe(digest)
+  })
+})
+
+describe('a download', () => {
+  beforeEach(() => {
+    proxy.options = {}
+  })
+
+  it('takes the newest version, or the one that is asked for', async () => {
+    const text = async (version?: number) => {
+      const ref = version === undefined ? {} : { version }
+      return await (await client.download({ artifact: 'versions', ...ref, to: 'blob' })).content!.text()
+    }
+    expect(await text()).toBe('newer')
+    expect(await text(1)).toBe('older')
+    await expect(text(3)).rejects.toMatchObject({ code: 'version_not_found' })
+  })
+
+  it('works on fetch', async () => {
+    const retry = quickRetry
+    const web = createWebClient({ url: proxy.url, namespace: 'system', key: server.key, retry })
+    let reads = 0
+    proxy.options = {
+      fault: (_, path) => (isData(path) && reads++ === 0 ? { kind: 'cut-reply', after: MiB } : undefined),
+    }
+    const result = await web.download({ blob, to: 'blob' })
+    expect(result.verified).toBe(false)
+    expect(sha512(await result.content!.bytes())).toBe(digest)
+  })
+})

@@ -1,0 +1,56 @@
+/** A real server and clients of it, for the tests of this package. */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startServer } from '../../../test/support/server.ts'
+import { createClient, fileStateStore, type NodeClient, type NodeClientOptions } from './node/index.ts'
+
+export interface TestServer {
+  readonly url: string
+  readonly key: string
+  /** For sources, targets and states. */
+  readonly directory: string
+  /** A client that loses no time between tries. */
+  client(options?: Partial<NodeClientOptions>): NodeClient
+  /** A file of random bytes. */
+  file(name: string, size: number): Promise<{ readonly path: string; readonly bytes: Buffer }>
+  remove(): Promise<void>
+}
+
+/** Pauses of tests. */
+export const quickRetry = { baseMs: 2, maxMs: 20, patienceMs: 15_000 } as const
+
+export const startTestServer = async (settings: Record<string, string> = {}): Promise<TestServer> => {
+  const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'error', ...settings } })
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-client-'))
+  const clients: NodeClient[] = []
+  return {
+    url: server.url,
+    key: server.systemKey,
+    directory,
+    client(options) {
+      const client = createClient({
+        url: server.url,
+        namespace: 'system',
+        key: server.systemKey,
+        retry: quickRetry,
+        stateStore: fileStateStore(join(directory, 'state')),
+        ...options,
+      })
+      clients.push(client)
+      return client
+    },
+    async file(name, size) {
+      const path = join(directory, name)
+      const bytes = randomBytes(size)
+      await writeFile(path, bytes)
+      return { path, bytes }
+    },
+    async remove() {
+      for (const client of clients) client.close()
+      await server.remove()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
