@@ -1,89 +1,23 @@
 /**
- * Starts a server as a process: settings from the environment, words for people on stdout, the log as JSON lines on
- * stderr, signals in, an exit code out (0 stopped, 1 cannot start, 2 bad settings, 70 a fault of the server).
+ * The entry point. It only prepares the process, before the first module of the server is loaded; `run.ts` goes on.
+ *
+ * Node strips the types from every module at each start, in every thread anew. The compile cache spares that from the
+ * second start on, which is worth a second and tens of megabytes. It stands in `node_modules`, not in the shared
+ * temporary directory, because what is in it is run.
+ *
+ * V8 lets the space for young objects grow as long as there is garbage; while files stream through there is always
+ * garbage, and the space would grow for nothing. Both are hints: the server works without them.
  */
-import { pino } from 'pino'
-import { ConfigError, describeConfig, parseConfig } from './config.ts'
-import { DataDirectoryInUseError } from './db/lock.ts'
-import { type RunningServer, startServer } from './start.ts'
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 
-const exitCodes = { stopped: 0, cannotStart: 1, badSettings: 2, fault: 70, interrupted: 130 } as const
-/** Beyond the time that requests get: closing the parts has its own bounds, and this is the last one. */
-const extraStopSeconds = 20
-
-const say = (text: string): void => void process.stdout.write(text)
-
-/** Ends a start that cannot succeed. */
-const giveUp = (error: Error): never => {
-  process.stderr.write(`holdfast: ${error.message}\n`)
-  process.exit(error instanceof ConfigError ? exitCodes.badSettings : exitCodes.cannotStart)
-}
-
-const isExpected = (error: Error): boolean =>
-  error instanceof ConfigError || error instanceof DataDirectoryInUseError || 'syscall' in error
-
-const readConfig = () => {
-  try {
-    return parseConfig(process.env)
-  } catch (error) {
-    return giveUp(error as Error)
-  }
-}
-
-const config = readConfig()
-const log = pino(
-  {
-    level: config.logLevel,
-    base: { node: config.nodeName },
-    // Nothing logs these on purpose; this catches what slips in with an error or an object.
-    redact: {
-      paths: ['authorization', 'key', 'token', '*.authorization', '*.key', '*.token', '*.headers', '*.body'],
-      censor: '[removed]',
-    },
-  },
-  pino.destination({ fd: 2, sync: true }),
+// The variable is for the threads of this process, which know nothing of the call.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+  new URL('../../../node_modules/.cache/holdfast', import.meta.url),
 )
 
-const fail = (what: string) => (error: unknown) => {
-  log.fatal({ err: error }, what)
-  process.exit(exitCodes.fault)
-}
-process.on('uncaughtException', fail('uncaught exception'))
-process.on('unhandledRejection', fail('unhandled rejection'))
+setFlagsFromString('--semi-space-growth-factor=1')
+enableCompileCache(process.env.NODE_COMPILE_CACHE)
 
-let server: RunningServer | undefined
-let isStopping = false
-
-const stopOn = (signal: NodeJS.Signals) => async () => {
-  if (isStopping || !server) process.exit(exitCodes.interrupted)
-  isStopping = true
-  log.info({ signal }, 'stopping')
-  const limit = setTimeout(
-    () => fail('stopping took too long')(new Error('the parts of the server did not close in time')),
-    (config.shutdownTimeout + extraStopSeconds) * 1000,
-  )
-  await server.stop()
-  clearTimeout(limit)
-  log.info('stopped')
-  process.exit(exitCodes.stopped)
-}
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOn(signal))
-
-log.info({ settings: describeConfig(config), version: process.version }, 'starting')
-server = await startServer(config, log).catch((error: Error) => {
-  // What an operator can mend is said in words; anything else also with its stack.
-  if (!isExpected(error)) log.fatal({ err: error }, 'the server cannot start')
-  return giveUp(error)
-})
-log.info({ url: server.url, dataDir: server.dataDir }, 'listening')
-say(`Holdfast listens at ${server.url}
-  data        ${server.dataDir}
-  client file ${server.clientFile} (namespace system; it holds a key, so keep it to yourself)
-  API         ${server.url}/apidocs
-
-Next, in another terminal:
-  cp ${server.clientFile} ~/.shakenfist && chmod 600 ~/.shakenfist
-  npx holdfast artifact upload NAME FILE
-
-The log follows on stderr, one JSON object a line. Ctrl-C stops the server.
-`)
+await import('./run.ts')

@@ -56,6 +56,12 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
     const parts = await openParts({ ...config, dataDir }, log, releases)
     await recover(parts)
     const key = await ensureSystem(parts)
+    const clientFile = join(dataDir, 'client.json')
+    const urlAt = (port: number) =>
+      config.publicUrl.replace(/\/+$/, '') || localUrl({ host: address.host, port })
+    const writeFor = (url: string) => writeClientFile(clientFile, { namespace: 'system', key, apiurl: url })
+    // Before anybody can find the server ready, where the port is known by then.
+    if (address.port !== 0) await writeFor(urlAt(address.port))
     const app = await createApp(parts)
     await app.listen(address)
     // From here on the reverse order is: refuse new requests and finish the others, stop the jobs, close the parts.
@@ -65,9 +71,8 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
       () => closeApp(app, config.shutdownTimeout, log),
     )
     const { port } = app.server.address() as { port: number }
-    const url = config.publicUrl.replace(/\/+$/, '') || localUrl({ host: address.host, port })
-    const clientFile = join(dataDir, 'client.json')
-    await writeClientFile(clientFile, { namespace: 'system', key, apiurl: url })
+    const url = urlAt(port)
+    if (address.port === 0) await writeFor(url)
     return { url, dataDir, clientFile, stop }
   } catch (error) {
     await stop()

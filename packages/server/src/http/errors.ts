@@ -56,7 +56,9 @@ export const sendError = (error: unknown, request: FastifyRequest, reply: Fastif
   }
   reply.raw.setHeader(requestIdHeader, request.id)
   reply.code(refusal.status).type('application/json')
-  reply.header('cache-control', 'no-store').removeHeader('connection')
+  reply.header('cache-control', 'no-store')
+  // Fastify closes the connection after any bad body, also one that was read to its end.
+  if (reply.hasHeader('connection')) reply.removeHeader('connection')
   if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
   if (refusal.status === 429 || refusal.status === 503) {
     const seconds = Number(refusal.detail?.retry_after)

@@ -32,6 +32,7 @@ export interface OpenapiDocument extends Json {
 /** Builds the document. `serverUrl` is where clients reach the server. */
 export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocument => {
   const schemas: Record<string, unknown> = {}
+  const refusals: Record<string, Json> = {}
   const document: OpenapiDocument = {
     openapi: '3.1.0',
     info: {
@@ -48,6 +49,7 @@ export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocumen
     paths: {},
     components: {
       schemas,
+      responses: refusals,
       securitySchemes: {
         bearer: {
           type: 'http',
@@ -58,12 +60,13 @@ export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocumen
       },
     },
   }
-  const name = nameSchemas(schemas)
+  const rewrite = nameSchemas(schemas)
+  const share = shareRefusals(refusals)
   for (const route of names()) {
     const { method, path } = splitPath(route)
     const operations = document.paths[path] ?? {}
     document.paths[path] = operations
-    operations[method.toLowerCase()] = operationOf(route, name)
+    operations[method.toLowerCase()] = operationOf(route, rewrite, share)
   }
   return document
 }
@@ -85,7 +88,25 @@ const nameSchemas = (schemas: Record<string, unknown>) => {
 
 type Rewrite = ReturnType<typeof nameSchemas>
 
-const operationOf = (route: RouteName, rewrite: Rewrite): Operation => {
+/** Most routes refuse most things in the same words: each is described once, and referred to. */
+const shareRefusals = (refusals: Record<string, Json>) => {
+  const known = new Map<string, string>()
+  return (status: number, response: Json): Json => {
+    const text = JSON.stringify(response)
+    let name = known.get(text)
+    if (name === undefined) {
+      const sameStatus = Object.keys(refusals).filter((other) => other.startsWith(`Refused${status}`)).length
+      name = `Refused${status}${sameStatus === 0 ? '' : `-${sameStatus + 1}`}`
+      known.set(text, name)
+      refusals[name] = response
+    }
+    return { $ref: `#/components/responses/${name}` }
+  }
+}
+
+type Share = ReturnType<typeof shareRefusals>
+
+const operationOf = (route: RouteName, rewrite: Rewrite, share: Share): Operation => {
   const contract = routeContract(route)
   const { params, query, headers } = contract
   const parameters = [
@@ -101,7 +122,7 @@ const operationOf = (route: RouteName, rewrite: Rewrite): Operation => {
     security: contract.public ? [] : [{ bearer: [] }],
     ...(parameters.length > 0 && { parameters }),
     ...(requestBody && { requestBody }),
-    responses: responsesOf(route, contract, rewrite),
+    responses: responsesOf(route, contract, rewrite, share),
   }
 }
 
@@ -128,7 +149,12 @@ const requestBodyOf = ({ body, bytes }: RouteContract, rewrite: Rewrite): Json |
   }
 }
 
-const responsesOf = (route: RouteName, contract: RouteContract, rewrite: Rewrite): Record<string, Json> => {
+const responsesOf = (
+  route: RouteName,
+  contract: RouteContract,
+  rewrite: Rewrite,
+  share: Share,
+): Record<string, Json> => {
   const { reply } = contract
   const responses: Record<string, Json> = {}
   for (const [status, description] of Object.entries(successReplies(route, descriptionOf(reply))))
@@ -139,11 +165,11 @@ const responsesOf = (route: RouteName, contract: RouteContract, rewrite: Rewrite
     }
   const isHead = splitPath(route).method === 'HEAD'
   for (const [status, codes] of errorsOf(contract)) {
-    responses[status] = {
+    responses[status] = share(status, {
       description: codes.map((code) => `\`${code}\`: ${errorTable[code].message}`).join('\n\n'),
       headers: replyHeaders(route, status),
       ...(isHead ? {} : { content: { 'application/json': { schema: errorSchema(codes, rewrite) } } }),
-    }
+    })
   }
   return responses
 }
