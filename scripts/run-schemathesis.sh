@@ -20,21 +20,47 @@ token=$(node -e '
   const { namespace, key, apiurl } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
   fetch(apiurl + "/auth", { method: "POST", body: JSON.stringify({ namespace, key }) })
     .then((reply) => reply.json()).then((json) => console.log(json.access_token))' "$work/store/client.json")
-# POST /artifacts makes the server fetch from elsewhere: it is covered by tests that stay on loopback. Deleting the
-# namespace of the token would end the run.
-(cd "$work" && "$schemathesis" run "http://127.0.0.1:$port/openapi.json" \
-  --header "Authorization: Bearer $token" \
-  --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-  --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-15}" --seed "$seed" --continue-on-failure \
-  --exclude-operation-id fetchArtifact --suppress-health-check all --request-timeout 10 --no-color \
-  --report junit --report-junit-path "$work/junit.xml")
-status=$?
+api=http://127.0.0.1:$port
+call() { curl -sf -H "Authorization: Bearer $token" "$@"; }
+upload=$(call -X POST "$api/upload" | grep -oE '"uuid": ?"[^"]+"' | cut -d'"' -f4)
+call --data-binary 'something to look at' "$api/upload/$upload" >/dev/null
+blob=$(call "$api/artifacts/upload/fuzzed" -d "{\"upload_uuid\": \"$upload\"}" | grep -oE '"blob_uuid": ?"[^"]+"' | cut -d'"' -f4)
+call "$api/label/fuzzed-label" -d "{\"blob_uuid\": \"$blob\"}" >/dev/null
+open_upload=$(call -X POST "$api/upload" | grep -oE '"uuid": ?"[^"]+"' | cut -d'"' -f4)
+
+# run NAME OPTIONS...: POST /artifacts makes the server fetch from elsewhere, so tests that stay on loopback cover it.
+run() {
+  local name=$1
+  shift
+  (cd "$work" && "$schemathesis" run "$api/openapi.json" --header "Authorization: Bearer $token" \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
+    --max-examples "${EXAMPLES:-10}" --seed "$seed" --continue-on-failure --exclude-operation-id fetchArtifact \
+    --suppress-health-check all --warnings off --request-timeout 10 --no-color \
+    --report junit --report-junit-path "$work/$name.xml" "$@")
+}
+status=0
+# First with objects that exist, then with whatever it makes up (which deletes what it finds).
+cat > "$work/schemathesis.toml" <<TOML
+[parameters]
+"path.artifact_ref" = "fuzzed"
+"path.blob_uuid" = "$blob"
+"path.upload_uuid" = "$open_upload"
+"path.name" = "fuzzed-label"
+"path.namespace" = "system"
+TOML
+run existing --phases fuzzing --exclude-method DELETE || status=1
+rm "$work/schemathesis.toml"
+run made-up --phases coverage,fuzzing || status=1
 grep -E '"level":(50|60)' "$work/output" && status=1
-if [ -s "$work/junit.xml" ]; then
-  node -e '
-    const xml = require("fs").readFileSync(process.argv[1], "utf8");
-    const total = (name) => [...xml.matchAll(new RegExp("<testsuite [^>]*\\b" + name + "=\"(\\d+)\"", "g"))].reduce((sum, m) => sum + Number(m[1]), 0);
-    const bad = total("failures") + total("errors");
-    console.log(`seed ${process.argv[2]}\n${total("tests") - bad} passed, ${bad} failed`)' "$work/junit.xml" "$seed"
-fi
+node -e '
+  const { readFileSync } = require("fs")
+  let tests = 0, bad = 0
+  for (const file of process.argv.slice(2))
+    for (const [suite] of readFileSync(file, "utf8").matchAll(/<testsuite [^>]*>/g)) {
+      const count = (name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0)
+      tests += count("tests")
+      bad += count("failures") + count("errors")
+    }
+  console.log(`seed ${process.argv[1]}\n${tests - bad} passed, ${bad} failed`)
+' "$seed" "$work/existing.xml" "$work/made-up.xml" || status=1
 exit "$status"
