@@ -38,9 +38,11 @@ export interface Page<T> {
  */
 const runsOnce = new Set<RouteName>(['createNamespace', 'fetchArtifact', 'unshareArtifact'])
 
-/** Routes that may rightly take long: the original hashes the whole file here. */
-const slowRoutes = new Set<RouteName>(['convertUpload'])
-const slowTimeoutMs = 900_000
+/** The original hashes the whole file in a conversion; Holdfast has the digest by then. */
+const timeoutOf = async (session: Session, route: RouteName): Promise<number> => {
+  const slow = route === 'convertUpload' && !(await session.capabilities()).has('convert-expect')
+  return slow ? 5 * session.timeoutMs : session.timeoutMs
+}
 
 export const mayRepeat = (route: RouteName, error: unknown): boolean =>
   isUntouched(error) || (isPassing(error) && !runsOnce.has(route))
@@ -60,13 +62,13 @@ export const request = async <T>(
   read: (reply: TransportReply) => Promise<T>,
 ): Promise<T> => {
   const signal = session.signalFor(options.signal)
-  const timeoutMs = options.timeoutMs ?? (slowRoutes.has(route) ? slowTimeoutMs : session.timeoutMs)
   const bodyGoes = splitPath(route).method !== 'GET' || session.transport.sendsBodyWithGet
   const { policy, onRetry } = session
   return await retrying(
     { what: route, policy, signal, onRetry },
     (error) => mayRepeat(route, error),
     async () => {
+      const timeoutMs = options.timeoutMs ?? (await timeoutOf(session, route))
       const watchdog = new Watchdog(signal, timeoutMs)
       try {
         const { reply } = await session.exchange({

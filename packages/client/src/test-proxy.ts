@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { holdfastCapabilities } from '@holdfast/api/capabilities'
 
 /** How one exchange goes wrong. */
@@ -44,6 +45,17 @@ const isExtension = (method: string, path: string) =>
   (method !== 'POST' && /^\/upload(\/[^/]+)?$/.test(path)) ||
   (method === 'HEAD' && path.startsWith('/blobs/'))
 const extensionHeaders = ['range', 'if-range', 'if-none-match', 'upload-offset']
+
+/** Until the stream takes more, or nothing any more. */
+const writable = async (stream: Writable): Promise<void> => {
+  const over = new AbortController()
+  const { signal } = over
+  try {
+    await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })])
+  } finally {
+    over.abort()
+  }
+}
 
 export const startProxy = async (target: string, options: ProxyOptions = {}): Promise<TestProxy> => {
   const requests: string[] = []
@@ -93,7 +105,7 @@ export const startProxy = async (target: string, options: ProxyOptions = {}): Pr
         const rest = breaks ? fault.after - passed : Number.POSITIVE_INFINITY
         passed += bytes.length
         if (!onward.write(bytes.subarray(0, Math.max(0, rest)))) {
-          await Promise.race([once(onward, 'drain'), once(onward, 'close')])
+          await writable(onward)
         }
         if (bytes.length < rest) continue
         if (fault?.kind === 'stall') return incoming.pause() as never
@@ -147,7 +159,7 @@ export const startProxy = async (target: string, options: ProxyOptions = {}): Pr
       for await (const bytes of reply as AsyncIterable<Buffer>) {
         const piece = bytes.subarray(0, left)
         left -= bytes.length
-        if (!outgoing.write(piece)) await Promise.race([once(outgoing, 'drain'), once(outgoing, 'close')])
+        if (!outgoing.write(piece)) await writable(outgoing)
         if (left <= 0) return void setTimeout(() => outgoing.destroy(), 5)
       }
       outgoing.end()

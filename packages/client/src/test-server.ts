@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from '../../../test/support/server.ts'
 import { createClient, fileStateStore, type NodeClient, type NodeClientOptions } from './node/index.ts'
+import { quickRetry } from './test-retry.ts'
 
 export interface TestServer {
   readonly url: string
@@ -17,9 +18,6 @@ export interface TestServer {
   file(name: string, size: number): Promise<{ readonly path: string; readonly bytes: Buffer }>
   remove(): Promise<void>
 }
-
-/** Pauses of tests. */
-export const quickRetry = { baseMs: 2, maxMs: 20, patienceMs: 15_000 } as const
 
 export const startTestServer = async (settings: Record<string, string> = {}): Promise<TestServer> => {
   const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'error', ...settings } })

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createClient as createWebClient } from '../index.ts'
 import type { NodeClient } from '../node/index.ts'
 import { startProxy, type TestProxy } from '../test-proxy.ts'
-import { quickRetry, startTestServer, type TestServer } from '../test-server.ts'
+import { quickRetry } from '../test-retry.ts'
+import { startTestServer, type TestServer } from '../test-server.ts'
 import type { DownloadProgress } from '../types.ts'
 
 const MiB = 1024 * 1024
