@@ -183,7 +183,7 @@ test('without a good token nothing is read or said, but what cannot be routed is
 })
 
 test('another method is 405 with the ones that are allowed', async () => {
-  for (const method of ['PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
+  for (const method of ['PATCH', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY']) {
     const answer = await ask(method, '//upload/x?y')
     expect([method, answer.status, answer.headers.allow]).toEqual([method, 405, 'DELETE, GET, HEAD, POST'])
   }

@@ -69,6 +69,8 @@ const answeredWhileStopping: ReadonlySet<RouteName> = new Set<RouteName>([
 export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Routes): void => {
   // Bodies are JSON or bytes, whatever the Content-Type says, and GET and DELETE have them too.
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
+  // No route takes QUERY. Fastify would refuse one without a Content-Type before it finds that out.
+  app.addHttpMethod('QUERY', { hasBody: false, overrideExisting: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', async ({ raw, routeOptions: { config } }: FastifyRequest) =>
     config.route === undefined || config.bytes ? undefined : readJsonBody(raw),
