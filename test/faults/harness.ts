@@ -128,7 +128,7 @@ export class Report {
     const width = Math.max(0, ...[...this.#counts.keys()].map((what) => what.length))
     for (const [what, count] of [...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)))
       console.log(`  ${what.padEnd(width)}  ${Number.isInteger(count) ? count : count.toFixed(1)}`)
-    for (const words of this.#complaints.slice(0, 5)) console.log(`  violation: ${words}`)
+    for (const words of this.#complaints.slice(0, 5)) console.log(`  violation: ${words.slice(0, 300)}`)
     console.log(`${this.#name}: ${this.#passed} passed, ${this.#failed} failed`)
     if (this.#failed > 0 || this.#passed === 0) process.exitCode = 1
   }
