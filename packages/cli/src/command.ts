@@ -1,6 +1,9 @@
 /** How commands are made: the options that all have, examples below the help, and a context for each run. */
+
+import { NetworkError } from '@holdfast/client'
 import { type Command, InvalidArgumentError } from 'commander'
 import { Context, type GlobalOptions } from './context.ts'
+import { AdvisedError, rootOf } from './failures.ts'
 import type { Shape } from './output/shape.ts'
 
 const shapes: Readonly<Record<Shape, string>> = {
@@ -27,8 +30,16 @@ export const addCommonOptions = (command: Command, hidden: boolean): Command => 
 }
 
 /** A group of commands, `holdfast artifact` for one. */
-export const group = (program: Command, name: string, description: string): Command =>
-  program.command(name).description(description)
+export const group = (program: Command, name: string, description: string, example: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .addHelpText('after', exampleText([example]))
+
+const exampleText = (examples: readonly string[]): string => {
+  const title = examples.length === 1 ? 'Example:' : 'Examples:'
+  return ['', title, ...examples.map((example) => `  $ holdfast ${example}`)].join('\n')
+}
 
 interface Words {
   /** What the command does, in a sentence. */
@@ -46,9 +57,7 @@ export const define = (
   { description, examples, more }: Words,
 ): Command => {
   const command = parent.command(nameAndArguments).description(description)
-  const title = examples.length === 1 ? 'Example:' : 'Examples:'
-  const lines = examples.map((example) => `  $ holdfast ${example}`)
-  const text = `\n${title}\n${lines.join('\n')}${more === undefined ? '' : `\n\n${more}`}`
+  const text = `${exampleText(examples)}${more === undefined ? '' : `\n\n${more}`}`
   return addCommonOptions(command, true).addHelpText('after', text)
 }
 
@@ -65,12 +74,23 @@ const globalOptions = (command: Command): GlobalOptions => {
   return { ...root.opts<GlobalOptions>(), ...chosen }
 }
 
+/** A server that does not answer is named, with the place where its name came from. */
+const withServer = async (context: Context, error: unknown): Promise<unknown> => {
+  if (!(rootOf(error) instanceof NetworkError)) return error
+  const { url, source } = await context.config()
+  return new AdvisedError(error, [`The server is ${url}, as set in: ${source}.`])
+}
+
 /** What commander calls: makes a context, and gives it up when the work is over, whichever way. */
 export const action =
   <Args extends unknown[]>(work: (context: Context, ...args: Args) => Promise<void>) =>
   async (...all: unknown[]): Promise<void> => {
     await using context = new Context(globalOptions(all.at(-1) as Command))
-    await work(context, ...(all.slice(0, -1) as Args))
+    try {
+      await work(context, ...(all.slice(0, -1) as Args))
+    } catch (error) {
+      throw await withServer(context, error)
+    }
   }
 
 /** Parses a whole number from `least` up. */

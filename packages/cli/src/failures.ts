@@ -128,6 +128,12 @@ const hintsFor = (error: HoldfastError): string[] => {
         ),
       ]
     }
+    case 'artifact_not_found':
+      return ['`holdfast artifact list` shows those you may see.']
+    case 'label_not_found':
+      return ['`holdfast label list` shows those you may see.']
+    case 'namespace_not_found':
+      return ['`holdfast namespace list` shows those you may use.']
     case 'internal':
       return [`The server has a fault. Its log tells more${requestOf(error)}.`]
     default:

@@ -1,5 +1,5 @@
 /** The command tree. */
-import { Command, Option } from 'commander'
+import { type Argument, Command, Option } from 'commander'
 import { addCommonOptions, wholeNumber } from './command.ts'
 import { addArtifactCommands } from './commands/artifact.ts'
 import { addBlobCommands } from './commands/blob.ts'
@@ -13,6 +13,12 @@ import { addUploadCommands } from './commands/upload.ts'
 import { addVersion } from './commands/version.ts'
 import { version } from './version.ts'
 
+/** `<name>`, `[source...]`. */
+const argumentTerm = (argument: Argument): string => {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`
+  return argument.required ? `<${name}>` : `[${name}]`
+}
+
 /** Makes the whole tree; nothing is run yet. */
 export const createProgram = (): Command => {
   const program = new Command('holdfast')
@@ -21,6 +27,10 @@ export const createProgram = (): Command => {
     .helpOption('-h, --help', 'explain a command')
     .showHelpAfterError('(--help says more)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')) })
+    .configureHelp({
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+    })
     .exitOverride()
     // The same words mean other things after a command: its own --namespace, for one
     .enablePositionalOptions()

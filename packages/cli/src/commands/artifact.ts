@@ -14,7 +14,12 @@ interface CacheOptions {
 }
 
 export const addArtifactCommands = (program: Command): void => {
-  const artifact = group(program, 'artifact', 'Artifacts: named files and their versions')
+  const artifact = group(
+    program,
+    'artifact',
+    'Artifacts: named files and their versions',
+    'artifact upload debian debian-12.qcow2',
+  )
   const cache = define(artifact, 'cache <image_url>', {
     description: 'Let the server fetch an image from a URL, in the background.',
     examples: [

@@ -20,7 +20,12 @@ const print = async (context: Context, blob: BlobView | null): Promise<void> => 
 }
 
 export const addBlobCommands = (program: Command): void => {
-  const blob = group(program, 'blob', 'Blobs: the bytes behind versions')
+  const blob = group(
+    program,
+    'blob',
+    'Blobs: the bytes behind versions',
+    'blob show b817115a-8186-4c80-9cf0-f1ae460880ce',
+  )
   define(blob, 'list', {
     description: 'List all blobs (only for the namespace system).',
     examples: ['blob list', '--simple blob list'],

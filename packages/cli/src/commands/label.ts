@@ -7,7 +7,12 @@ import { parseLabel, resolveBlob } from '../resolve.ts'
 import { metadataOf } from './metadata.ts'
 
 export const addLabelCommands = (program: Command): void => {
-  const label = group(program, 'label', 'Labels: names for versions that you choose')
+  const label = group(
+    program,
+    'label',
+    'Labels: names for versions that you choose',
+    'label update stable debian@3',
+  )
   define(label, 'list', {
     description: 'List the labels you may see.',
     examples: ['label list'],

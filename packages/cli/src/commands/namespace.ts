@@ -8,7 +8,12 @@ import { addMetadataCommands } from './metadata.ts'
 import { addNamespaceKeys } from './namespace-keys.ts'
 
 export const addNamespaceCommands = (program: Command): void => {
-  const namespace = group(program, 'namespace', 'Namespaces, their keys and whom they trust')
+  const namespace = group(
+    program,
+    'namespace',
+    'Namespaces, their keys and whom they trust',
+    'namespace show builds',
+  )
   addListing(namespace)
   addLife(namespace)
   addNamespaceKeys(namespace)

@@ -32,7 +32,7 @@ const rowOf = (view: UploadView, entry: Entry | undefined): unknown[] => [
 ]
 
 export const addUploadCommands = (program: Command): void => {
-  const parent = group(program, 'upload', 'Uploads that are not finished')
+  const parent = group(program, 'upload', 'Uploads that are not finished', 'upload resume')
   define(parent, 'list', {
     description: 'List your unfinished uploads on the server, and the files they are of.',
     examples: ['upload list'],

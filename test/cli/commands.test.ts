@@ -1,0 +1,256 @@
+/** The command line as people and scripts meet it: what it prints where, and how it ends. */
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { login, type Session } from '../support/api.ts'
+import { freePort, type RunningServer, startServer } from '../support/server.ts'
+import { makePlace, type Place } from './run.ts'
+
+let server: RunningServer
+let place: Place
+let system: Session
+
+beforeAll(async () => {
+  server = await startServer()
+  place = await makePlace({
+    SHAKENFIST_API_URL: server.url,
+    SHAKENFIST_NAMESPACE: 'system',
+    SHAKENFIST_KEY: server.systemKey,
+  })
+  system = await login(server.url, 'system', server.systemKey)
+})
+
+afterAll(async () => {
+  await place.remove()
+  await server.remove()
+})
+
+const write = async (name: string, data: Buffer | string): Promise<string> => {
+  const path = join(place.home, name)
+  await writeFile(path, data)
+  return path
+}
+
+const createdIn = (stdout: string): string => stdout.match(/Created artifact ([0-9a-f-]{36})/)![1]!
+
+test('a file goes up and comes back', async () => {
+  const data = randomBytes(300_000)
+  const up = await place.run('artifact', 'upload', 'round', await write('round.bin', data))
+  expect(up.stdout).toMatch(/^Uploading new blob\nCreated artifact [0-9a-f-]{36}\n$/)
+  expect(up.stderr).toContain('send: 293.0 KiB')
+  expect(up.code).toBe(0)
+  const down = await place.run('artifact', 'download', 'round', 'back.bin')
+  expect(down.stdout).toMatch(/^round -> [0-9a-f-]{36} of 300000 bytes\nDownload complete\n$/)
+  expect(await readFile(join(place.home, 'back.bin'))).toEqual(data)
+  await mkdir(join(place.home, 'into'))
+  expect((await place.run('artifact', 'download', 'round', 'into')).code).toBe(0)
+  expect(await readFile(join(place.home, 'into', 'round'))).toEqual(data)
+})
+
+test('content that the server has is not sent again', async () => {
+  const path = await write('twice.bin', randomBytes(100_000))
+  await place.run('artifact', 'upload', 'once', path)
+  expect((await place.run('artifact', 'upload', 'twice', path)).stdout).toContain('Recycling existing blob\n')
+  expect((await place.run('artifact', 'upload', 'thrice', path, '--no-checksum')).stdout).toContain(
+    'Uploading new blob\n',
+  )
+})
+
+test('standard input and output carry data and nothing else', async () => {
+  const data = randomBytes(20 * 1024 * 1024)
+  const up = await place.start(['artifact', 'upload', 'piped', '-'], data).ended
+  expect(up.code).toBe(0)
+  const down = await place.run('artifact', 'download', 'piped', '-')
+  expect(down.code).toBe(0)
+  expect(down.bytes.equals(data)).toBe(true)
+  expect(down.stderr).toContain('Download complete')
+})
+
+test('several files go in one call, and one that fails does not stop the others', async () => {
+  const paths = await Promise.all(
+    ['one', 'two', 'three'].map((name) => write(`${name}.img`, `bytes of ${name}`)),
+  )
+  const missing = join(place.home, 'missing.img')
+  const ended = await place.run('artifact', 'upload', '--each', '--jobs', '2', ...paths, missing)
+  expect(ended.code).toBe(1)
+  expect(ended.stderr).toContain('1 of 4 failed\nmissing.img: ')
+  for (const name of ['one.img', 'two.img', 'three.img'])
+    expect(ended.stdout).toMatch(new RegExp(`Created artifact [0-9a-f-]{36} \\(${name}\\)`))
+  expect((await system.get('/artifacts/two.img')).json.state).toBe('created')
+})
+
+test('--quiet says nothing but results', async () => {
+  const ended = await place.run('-q', 'artifact', 'upload', 'quiet', await write('quiet', 'quiet'))
+  expect(ended.stderr).toBe('')
+  expect(ended.stdout).toContain('Created artifact')
+})
+
+test('--json shows what the contract has, in the documented shape', async () => {
+  const up = await place.run('artifact', 'upload', 'shaped', await write('shaped', 'shaped'))
+  const uuid = createdIn(up.stdout)
+  const shown = await place.run('--json', 'artifact', 'show', 'shaped')
+  const view = JSON.parse(shown.stdout)
+  expect(Object.keys(view)).toEqual([
+    'artifact_type',
+    'blob_uuid',
+    'blobs',
+    'index',
+    'max_versions',
+    'metadata',
+    'namespace',
+    'shared',
+    'source_url',
+    'state',
+    'uuid',
+  ])
+  expect(view.uuid).toBe(uuid)
+  expect(shown.stdout).toBe(`${JSON.stringify(view, null, 4)}\n`)
+  const list = JSON.parse((await place.run('artifact', 'list', '--json')).stdout)
+  expect(list).toEqual((await system.get('/artifacts')).json)
+})
+
+test('metadata of artifacts, blobs and namespaces can be set and deleted', async () => {
+  await place.run('artifact', 'upload', 'noted', await write('noted', 'noted'))
+  const { blob_uuid } = (await system.get('/artifacts/noted')).json
+  for (const [kind, ref, path] of [
+    ['artifact', 'noted', '/artifacts/noted'],
+    ['blob', blob_uuid, `/blobs/${blob_uuid}`],
+    ['namespace', 'system', '/auth/namespaces/system'],
+  ]) {
+    expect((await place.run(kind, 'set-metadata', ref, 'os', 'debian', '--json')).stdout).toBe('{}\n')
+    expect((await system.get(`${path}/metadata`)).json).toEqual({ os: 'debian' })
+    expect((await place.run(kind, 'delete-metadata', ref, 'os')).code).toBe(0)
+    expect((await system.get(`${path}/metadata`)).json).toEqual({})
+  }
+})
+
+test('labels point at blobs, artifacts and their versions', async () => {
+  for (const text of ['v1', 'v2']) await place.run('artifact', 'upload', 'app', await write('app', text))
+  const { blobs, uuid } = (await system.get('/artifacts/app')).json
+  const points = async (target: string) => {
+    expect((await place.run('label', 'update', 'rel', target)).code).toBe(0)
+    return (await system.get('/label/rel')).json.blob_uuid
+  }
+  expect(await points('app')).toBe(blobs['2'].uuid)
+  expect(await points('app@1')).toBe(blobs['1'].uuid)
+  expect(await points(blobs['2'].uuid)).toBe(blobs['2'].uuid)
+  expect(await points(`${uuid}@1`)).toBe(blobs['1'].uuid)
+  const wrong = await place.run('label', 'update', 'rel', 'app@9')
+  expect(wrong).toMatchObject({ code: 3, stderr: 'holdfast: app has no version 9\nIt has these: 1, 2.\n' })
+  expect((await place.run('--simple', 'label', 'list')).stdout).toContain(',system,rel,')
+  expect((await place.run('label', 'delete', 'rel')).code).toBe(0)
+  expect((await place.run('label', 'show', 'rel')).code).toBe(3)
+})
+
+test('publish makes artifact, versions and label in one step, and may be repeated', async () => {
+  const path = await write('published.img', 'published')
+  const words = ['publish', path, '--name', 'pub', '--label', 'pub-stable', '--share', '--max-versions', '2']
+  const first = JSON.parse((await place.run('--json', ...words)).stdout)
+  expect(first.artifact).toMatchObject({ name: 'pub', shared: true, max_versions: 2, index: 1 })
+  expect(first.label).toMatchObject({ name: 'pub-stable', blob_uuid: first.artifact.blob_uuid })
+  const again = JSON.parse((await place.run('--json', ...words)).stdout)
+  expect(again.artifact.index).toBe(1)
+})
+
+test('keys need not be process arguments', async () => {
+  await place.run('namespace', 'create', 'secretive')
+  expect((await place.start(['namespace', 'add-key', 'secretive', 'ci', '-'], 'hush\n').ended).code).toBe(0)
+  const anonymous = await makePlace()
+  try {
+    const words = ['--apiurl', server.url, '--namespace', 'secretive', '--key', '-', 'artifact', 'list']
+    expect(await anonymous.start(words, 'hush\n').ended).toMatchObject({ code: 0 })
+    const ended = await anonymous.start(['login', server.url, '--namespace', 'secretive'], 'hush\n').ended
+    expect(ended.code).toBe(0)
+    const file = join(anonymous.home, '.shakenfist')
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({
+      apiurl: server.url,
+      key: 'hush',
+      namespace: 'secretive',
+    })
+    const status = JSON.parse((await anonymous.run('--json', 'status')).stdout)
+    expect(status).toMatchObject({ server: server.url, namespace: 'secretive', settings_from: file })
+    const config = await place.run('--config', file, '--json', 'status')
+    expect(JSON.parse(config.stdout).namespace).toBe('secretive')
+    await writeFile(file, 'not JSON')
+    expect(await anonymous.run('artifact', 'list')).toMatchObject({ code: 1 })
+  } finally {
+    await anonymous.remove()
+  }
+})
+
+test('a wrong key is remembered by nobody', async () => {
+  const ended = await place.start(['--key', '-', 'login', server.url], 'wrong\n').ended
+  expect(ended.code).toBe(4)
+  await expect(stat(join(place.home, '.shakenfist'))).rejects.toThrow('ENOENT')
+})
+
+test('exit codes tell what went wrong', async () => {
+  const nobody = `http://127.0.0.1:${await freePort()}`
+  const cases: [code: number, words: string[], says: string | RegExp][] = [
+    [1, ['artifact', 'upload', 'x', '/nowhere/at/all'], '/nowhere/at/all does not exist'],
+    [1, ['--apiurl', 'ftp://x', 'artifact', 'list'], 'must begin with http://'],
+    [1, ['namespace', 'clean'], 'Use option --confirm.'],
+    [2, ['frob'], "unknown command 'frob'"],
+    [2, ['artifact', 'show'], "missing required argument 'artifact_ref'"],
+    [2, ['artifact', 'upload', 'x'], "missing required argument 'source'"],
+    [2, ['artifact', 'list', '--frob'], "unknown option '--frob'"],
+    [2, ['artifact', 'max-versions', 'x', 'many'], 'whole number'],
+    [3, ['artifact', 'show', 'nope'], 'artifact not found'],
+    [3, ['blob', 'show', '00000000-0000-4000-8000-000000000000'], 'blob not found'],
+    [3, ['upload', 'resume', '00000000-0000-4000-8000-000000000000'], 'remembers no upload'],
+    [4, ['--key', 'wrong', 'artifact', 'list'], '`holdfast login` asks for another one'],
+    [5, ['--apiurl', nobody, '--patience', '0', 'artifact', 'list'], `The server is ${nobody}`],
+  ]
+  for (const [code, words, says] of cases) {
+    const ended = await place.run(...words)
+    expect({ words, code: ended.code }).toEqual({ words, code })
+    expect(ended.stderr).toMatch(/^holdfast: /)
+    expect(ended.stderr).toContain(says)
+    expect(ended.stdout).toBe('')
+  }
+})
+
+test('nothing configured is a user error with a next step', async () => {
+  const nowhere = await makePlace()
+  try {
+    const ended = await nowhere.run('artifact', 'list')
+    expect(ended.code).toBe(1)
+    expect(ended.stderr).toContain('holdfast login')
+  } finally {
+    await nowhere.remove()
+  }
+})
+
+test('files that someone damaged on the server never get their name', async () => {
+  await place.run('artifact', 'upload', 'rotten', await write('rotten', 'good bytes'))
+  const { blob_uuid } = (await system.get('/artifacts/rotten')).json
+  const stored = join(server.dataDir, 'blobs', blob_uuid.slice(0, 2), blob_uuid)
+  await writeFile(stored, 'evil bytes')
+  const ended = await place.run('--patience', '1', 'artifact', 'download', 'rotten', 'rotten.out')
+  expect(ended.code).toBe(6)
+  await expect(stat(join(place.home, 'rotten.out'))).rejects.toThrow('ENOENT')
+})
+
+test('every command explains itself with an example', async () => {
+  const help = await place.run('--help')
+  expect(help.code).toBe(0)
+  const digest = createHash('sha256')
+  for (const group of ['artifact', 'blob', 'label', 'namespace', 'upload', 'publish', 'login', 'status']) {
+    const { code, stdout } = await place.run(group, '--help')
+    digest.update(stdout)
+    expect({ group, code }).toEqual({ group, code: 0 })
+    expect(stdout).toMatch(/\nExamples?:\n {2}\$ holdfast /)
+  }
+})
+
+test('shells are told what may come next', async () => {
+  await place.run('artifact', 'upload', 'completed-name', await write('c', 'c'))
+  expect((await place.run('__complete', '--', 'artifact', 'dow')).stdout).toBe('download\n')
+  expect((await place.run('__complete', '--', 'artifact', 'show', 'completed-')).stdout).toBe(
+    'completed-name\n',
+  )
+  for (const shell of ['bash', 'zsh', 'fish'])
+    expect((await place.run('completion', shell)).stdout).toContain('holdfast __complete')
+})
