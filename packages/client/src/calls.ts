@@ -2,7 +2,7 @@
 import type { Body, JsonRoute, Params, Query, Reply } from '@holdfast/api/contract'
 import { type RouteName, splitPath } from '@holdfast/api/paths'
 import { isPassing, isUntouched, NetworkError } from './errors.ts'
-import { retrying } from './retry.ts'
+import { abortable, retrying } from './retry.ts'
 import type { Session } from './session.ts'
 import type { TransportReply } from './transport.ts'
 import type { CallOptions } from './types.ts'
@@ -68,7 +68,7 @@ export const request = async <T>(
     { what: route, policy, signal, onRetry },
     (error) => mayRepeat(route, error),
     async () => {
-      const timeoutMs = options.timeoutMs ?? (await timeoutOf(session, route))
+      const timeoutMs = options.timeoutMs ?? (await abortable(timeoutOf(session, route), signal))
       const watchdog = new Watchdog(signal, timeoutMs)
       try {
         const { reply } = await session.exchange({

@@ -36,6 +36,19 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
     signal?.addEventListener('abort', stop, { once: true })
   })
 
+/** Waits for something that goes on by itself, unless the signal ends the wait. */
+export const abortable = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const stop = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
 /** The pause before the next try, or undefined when the server asks for more patience than there is. */
 const delayAfter = (error: unknown, failures: number, policy: RetryPolicy): number | undefined => {
   const asked = retryAfterOf(error)

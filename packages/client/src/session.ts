@@ -16,7 +16,7 @@ import {
   RefusedError,
   UnexpectedReplyError,
 } from './errors.ts'
-import { defaultRetry, pause, type RetryPolicy, retrying } from './retry.ts'
+import { abortable, defaultRetry, pause, type RetryPolicy, retrying } from './retry.ts'
 import type { RequestBody, Transport, TransportReply } from './transport.ts'
 import type { ClientOptions, RetryNotice } from './types.ts'
 import { Watchdog } from './watchdog.ts'
@@ -158,10 +158,11 @@ export class Session {
    */
   async exchange(exchange: Exchange): Promise<Answer> {
     const isPublic = exchange.route === 'authenticate' || exchange.route === 'showRoot'
-    if (!isPublic) await this.capabilities()
+    const { signal } = exchange.watchdog
+    if (!isPublic) await abortable(this.capabilities(), signal)
     const startedAt = performance.now()
     for (let loggedIn = false; ; ) {
-      const token = isPublic ? undefined : await this.token()
+      const token = isPublic ? undefined : await abortable(this.token(), signal)
       try {
         return await this.#attempt(exchange, token)
       } catch (error) {
@@ -172,7 +173,7 @@ export class Session {
           if (this.#token?.text === token) this.#token = undefined
         } else if (status === 406 && performance.now() - startedAt < dependencyMs) {
           exchange.watchdog.touch()
-          await pause(1000, exchange.watchdog.signal)
+          await pause(1000, signal)
         } else throw error
       }
     }

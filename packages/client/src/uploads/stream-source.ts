@@ -6,6 +6,7 @@
  */
 import { NotRepeatableError, SourceChangedError } from '../errors.ts'
 import type { StreamHash } from '../platform.ts'
+import { abortable } from '../retry.ts'
 import type { WebSource } from '../types.ts'
 import type { UploadSource } from './source.ts'
 
@@ -56,7 +57,7 @@ class StreamSource implements UploadSource {
     const enough = Math.min(wanted, maxChunk)
     while (this.#end - offset < enough && !this.#ended) {
       if (this.#failure) throw this.#failure.error
-      await until(this.#changed.promise, signal)
+      await abortable(this.#changed.promise, signal)
     }
     return Math.min(enough, this.#end - offset)
   }
@@ -135,19 +136,6 @@ class StreamSource implements UploadSource {
     return new NotRepeatableError(
       `the server has only ${offset} bytes of the upload, and the stream cannot be read again from there`,
     )
-  }
-}
-
-/** Waits for a promise, unless the signal ends the wait. */
-const until = async (promise: Promise<void>, signal: AbortSignal): Promise<void> => {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const stop = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', stop)
   }
 }
 
