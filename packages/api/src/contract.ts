@@ -29,6 +29,7 @@ import {
   SourceUrl,
   Token,
   UploadView,
+  UsageView,
   VersionView,
   WholeNumber,
 } from './schemas.ts'
@@ -110,7 +111,13 @@ const invalidLabel = {
   'body/blob_uuid': 'blob_not_found',
   'body/max_versions': 'max_versions_invalid',
 } as const
-const labelErrors = ['name_invalid', 'blob_not_found', 'namespace_not_found', 'max_versions_invalid'] as const
+const labelErrors = [
+  'name_invalid',
+  'blob_not_found',
+  'namespace_not_found',
+  'max_versions_invalid',
+  'quota_exceeded',
+] as const
 
 const emptied = Type.Array(Type.String())
 const cleanBody = Type.Object({ confirm: Maybe(Type.Unknown()), namespace: Maybe(Type.String()) })
@@ -307,6 +314,27 @@ export const contract = {
     params: Type.Object({ namespace: Type.String(), key: MetadataKey }),
     reply: Nothing,
     errors: ['namespace_not_found'],
+  },
+  showUsage: {
+    summary: 'What a namespace has stored, and its limits',
+    tag: 'namespaces',
+    params: namespaceParams,
+    reply: UsageView,
+    errors: ['namespace_not_found'],
+  },
+  setLimits: {
+    summary:
+      'Set the limits of a namespace (system only): 0 is no limit, null or absent the default of the server. What is ' +
+      'stored already stays',
+    tag: 'namespaces',
+    params: namespaceParams,
+    body: Type.Object({
+      max_bytes: Maybe(WholeNumber()),
+      max_artifacts: Maybe(WholeNumber()),
+      max_uploads: Maybe(WholeNumber()),
+    }),
+    reply: UsageView,
+    errors: ['system_only', 'namespace_not_found'],
   },
 
   createUpload: {
@@ -756,6 +784,8 @@ export const commonErrors = [
   'method_not_allowed',
   'internal',
   'unavailable',
+  // Whatever writes can meet a full disk.
+  'storage_full',
 ] as const satisfies readonly ErrorCode[]
 
 /** Refusals of routes that need a token. */

@@ -27,6 +27,8 @@ export const paths = {
   addNamespaceMetadata: 'POST /auth/namespaces/{namespace}/metadata',
   setNamespaceMetadata: 'PUT /auth/namespaces/{namespace}/metadata/{key}',
   deleteNamespaceMetadata: 'DELETE /auth/namespaces/{namespace}/metadata/{key}',
+  showUsage: 'GET /auth/namespaces/{namespace}/usage',
+  setLimits: 'PUT /auth/namespaces/{namespace}/limits',
 
   // Uploads
   createUpload: 'POST /upload',

@@ -87,6 +87,21 @@ export const NamespaceView = Type.Object(
   { title: 'Namespace' },
 )
 
+const Limit = Type.Integer({ minimum: 0, description: '0 is no limit' })
+
+export const UsageView = Type.Object(
+  {
+    namespace: Type.String(),
+    bytes: Type.Integer({ minimum: 0, description: 'What counts against max_bytes: the two that follow' }),
+    blob_bytes: Type.Integer({ minimum: 0, description: 'Distinct blobs that live versions hold' }),
+    upload_bytes: Type.Integer({ minimum: 0, description: 'Unfinished uploads, arriving bytes included' }),
+    artifacts: Type.Integer({ minimum: 0 }),
+    uploads: Type.Integer({ minimum: 0 }),
+    limits: Type.Object({ max_bytes: Limit, max_artifacts: Limit, max_uploads: Limit }),
+  },
+  { title: 'Usage' },
+)
+
 export const UploadView = Type.Object(
   {
     uuid: Uuid,
@@ -203,6 +218,7 @@ export const EventQuery = {
 }
 
 export type NamespaceView = Static<typeof NamespaceView>
+export type UsageView = Static<typeof UsageView>
 export type UploadView = Static<typeof UploadView>
 export type ArtifactView = Static<typeof ArtifactView>
 export type ArtifactType = Static<typeof ArtifactType>

@@ -77,6 +77,17 @@ const count = (variable: string, fallback: number, meaning: string): Setting<num
   },
 })
 
+const flag = (variable: string, fallback: boolean, meaning: string): Setting<boolean> => ({
+  variable,
+  fallback,
+  meaning: `${meaning} on or off.`,
+  parse: (value) => {
+    if (value !== 'on' && value !== 'off')
+      throw new ConfigError(`${variable} is neither on nor off: ${value}`)
+    return value === 'on'
+  },
+})
+
 const list = (variable: string, meaning: string): Setting<readonly string[]> => ({
   variable,
   fallback: [],
@@ -112,6 +123,38 @@ export const settings = {
     256 * MiB,
     'Space that uploads leave free on the data disk.',
   ),
+  namespaceMaxBytes: bytes(
+    'HOLDFAST_NAMESPACE_MAX_BYTES',
+    0,
+    'Most bytes a namespace may keep, its uploads included; 0 is no limit. Not for the namespace system.',
+  ),
+  namespaceMaxArtifacts: count(
+    'HOLDFAST_NAMESPACE_MAX_ARTIFACTS',
+    0,
+    'Most artifacts a namespace may have; 0 is no limit. Not for the namespace system.',
+  ),
+  namespaceMaxUploads: count(
+    'HOLDFAST_NAMESPACE_MAX_UPLOADS',
+    10_000,
+    'Most unfinished uploads a namespace may have; 0 is no limit. Not for the namespace system.',
+  ),
+  maxConnections: count('HOLDFAST_MAX_CONNECTIONS', 10_000, 'Most open connections; more are not accepted.'),
+  maxRequests: count('HOLDFAST_MAX_REQUESTS', 1024, 'Most requests in flight; 0 is no limit.'),
+  namespaceMaxRequests: count(
+    'HOLDFAST_NAMESPACE_MAX_REQUESTS',
+    512,
+    'Most requests in flight of one namespace; 0 is no limit.',
+  ),
+  downloadStall: seconds(
+    'HOLDFAST_DOWNLOAD_STALL',
+    5 * minute,
+    'A download whose receiver takes no byte for this long is cut.',
+  ),
+  backupDir: text(
+    'HOLDFAST_BACKUP_DIR',
+    '',
+    'Where backups made through the API are written; without it they are refused.',
+  ),
   uploadExpiry: seconds('HOLDFAST_UPLOAD_EXPIRY', day, 'Uploads without new data for this long are removed.'),
   uploadStall: seconds(
     'HOLDFAST_UPLOAD_STALL',
@@ -134,6 +177,21 @@ export const settings = {
     'Deleted artifacts are shown by UUID for this long.',
   ),
   eventLifetime: seconds('HOLDFAST_EVENT_LIFETIME', 90 * day, 'Events are kept for this long.'),
+  verifyInterval: seconds(
+    'HOLDFAST_VERIFY_INTERVAL',
+    day,
+    'Every blob is read again and compared with its digest this often; 0: only when asked.',
+  ),
+  verifyRate: bytes(
+    'HOLDFAST_VERIFY_RATE',
+    64 * MiB,
+    'How much of the blobs is read in a second to verify them; 0 is no limit.',
+  ),
+  readVerify: flag(
+    'HOLDFAST_READ_VERIFY',
+    true,
+    'Whether every block of a download is compared with its checksum before it is sent.',
+  ),
   jobInterval: seconds('HOLDFAST_JOB_INTERVAL', minute, 'Pause between runs of the housekeeping jobs.'),
   fetchAllow: list(
     'HOLDFAST_FETCH_ALLOW',
@@ -156,6 +214,7 @@ export const settings = {
   | Setting<never>
   | Setting<string>
   | Setting<number>
+  | Setting<boolean>
   | Setting<string | undefined>
   | Setting<readonly string[]>
 >

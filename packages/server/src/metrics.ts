@@ -47,6 +47,16 @@ export const createMetrics = () => {
       registers,
     }),
     damagedBlobs: new Gauge({ name: 'holdfast_damaged_blobs', help: 'Blobs in quarantine', registers }),
+    verifiedBytes: new Counter({
+      name: 'holdfast_verified_bytes_total',
+      help: 'Bytes of blobs read again and compared with their digest',
+      registers,
+    }),
+    oldestVerification: new Gauge({
+      name: 'holdfast_oldest_verification_timestamp_seconds',
+      help: 'When the blob that has waited longest was verified; 0 while there is none',
+      registers,
+    }),
     fetches: new Counter({
       name: 'holdfast_fetches_total',
       help: 'Fetches from URLs, by outcome',

@@ -8,6 +8,7 @@ import type { BlobSender } from './blobs/read-blob.ts'
 import type { UploadFiles } from './blobs/upload-files.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
+import type { Admission } from './domain/admission.ts'
 import type { Logins } from './domain/logins.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -33,6 +34,8 @@ export interface Parts {
   readonly tokenKey: Uint8Array
   /** What is remembered of recent logins; `createLogins` of domain/logins.ts makes it. */
   readonly logins: Logins
+  /** Decides whether a namespace may store more. */
+  readonly admission: Admission
 }
 
 /** On whose behalf something is done. */

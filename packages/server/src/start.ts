@@ -14,6 +14,7 @@ import { writeClientFile } from './client-file.ts'
 import { type Config, ConfigError } from './config.ts'
 import { lockDataDirectory } from './db/lock.ts'
 import { openSqlite } from './db/sqlite.ts'
+import { Admission } from './domain/admission.ts'
 import { startJobs } from './domain/jobs/scheduler.ts'
 import { createLogins } from './domain/logins.ts'
 import { ensureSystem } from './domain/namespaces.ts'
@@ -113,6 +114,7 @@ const openParts = async (config: Config, log: Logger, releases: Release[]): Prom
     metrics: createMetrics(),
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
+    admission: new Admission(),
   }
 }
 

@@ -12,6 +12,7 @@ import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
 import { type Config, parseConfig } from './config.ts'
 import { openSqlite } from './db/sqlite.ts'
+import { Admission } from './domain/admission.ts'
 import { createLogins } from './domain/logins.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { createMetrics } from './metrics.ts'
@@ -59,6 +60,7 @@ export const createTestParts = async (settings: Partial<Config> = {}): Promise<T
     metrics: createMetrics(),
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
+    admission: new Admission(),
     async [Symbol.asyncDispose]() {
       await uploadFiles.close()
       await hash.close()

@@ -24,7 +24,10 @@ export interface BlobStore {
   stat(uuid: string): Promise<BlobFacts | undefined>
   /** Opens a blob for reading; the caller closes it. `blob_damaged` when there is none: who asks expects it. */
   open(uuid: string): Promise<BlobReader>
-  /** Durably gone afterwards; not an error when it was not there. Open readers may go on or fail. */
+  /**
+   * Durably gone afterwards, with what was set aside under its UUID; not an error when it was not there. Open readers
+   * may go on or fail.
+   */
   remove(uuid: string): Promise<void>
   /** All blobs, in no order, without holding them all in memory. May miss or show what changes meanwhile. */
   list(): AsyncIterable<BlobFacts>
@@ -33,6 +36,10 @@ export interface BlobStore {
    * for `adopt`. One set aside earlier under this UUID is replaced. Not an error when there is no such blob.
    */
   quarantine(uuid: string): Promise<void>
+  /** Undoes `quarantine`, unless there is a blob in that place; not an error when nothing was set aside. */
+  restore(uuid: string): Promise<void>
+  /** What was set aside under this UUID, if anything, is durably gone afterwards. */
+  dropQuarantined(uuid: string): Promise<void>
 }
 
 export interface BlobFacts {

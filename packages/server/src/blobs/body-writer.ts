@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { HoldfastError } from '@holdfast/api/errors'
-import { type FreeSpace, storageError } from './free-space.ts'
+import { type FreeSpace, type SpaceClaim, storageError } from './free-space.ts'
 import { type Slot, type SlotHolder, type SlotPool, slotSize } from './slot-pool.ts'
 import type { UploadFile } from './upload-file.ts'
 import type { Turn } from './upload-turns.ts'
@@ -13,6 +13,8 @@ export interface BodyWriterOptions {
   readonly turn: Turn
   readonly slots: SlotPool
   readonly space: FreeSpace
+  /** Space for all of the body, when its length was announced. */
+  readonly claim: SpaceClaim | undefined
   /** Acknowledge slot by slot and keep what arrived, instead of all or nothing. */
   readonly keepPart: boolean
   /** Bytes the body must have, when they were announced. */
@@ -134,7 +136,10 @@ export class BodyWriter implements SlotHolder {
   /** Puts the beginning of `bytes` into the slot and says how much; waits for a slot and for the disk to keep up. */
   async #take(bytes: Uint8Array): Promise<number> {
     if (!this.#slot) {
-      await this.#options.space.require(0)
+      const { space, claim } = this.#options
+      // Bodies of unknown length claim nothing; together they can go too far by no more than the slots there are.
+      if (claim) await space.requireReserve()
+      else (await space.claim(slotSize)).release()
       while (this.#inFlight >= maxInFlight) {
         await new Promise<void>((resolve) => {
           this.#onSlotDone = resolve
@@ -174,6 +179,7 @@ export class BodyWriter implements SlotHolder {
       if (this.#written !== offset) return
       try {
         await file.write(slot.bytes.subarray(0, end - offset), offset)
+        this.#options.claim?.written(end - offset)
         this.#written = end
         if (keepPart) await file.acknowledge(end)
         file.flushInBackground(end)

@@ -50,6 +50,15 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     }
   }
 
+  const removeFile = async (path: string): Promise<void> => {
+    try {
+      await files.unlink(path)
+      await files.syncDirectory(dirname(path))
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+    }
+  }
+
   const factsOf = async (uuid: string): Promise<BlobFacts | undefined> => {
     const facts = await files.stat(paths.blob(uuid))
     return facts && { uuid, ...facts }
@@ -79,12 +88,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     },
 
     async remove(uuid) {
-      try {
-        await files.unlink(paths.blob(uuid))
-        await files.syncDirectory(paths.blobDirectory(uuid))
-      } catch (error) {
-        if (errnoOf(error) !== 'ENOENT') throw error
-      }
+      await removeFile(paths.blob(uuid))
+      await removeFile(paths.quarantined(uuid))
     },
 
     async *list() {
@@ -103,6 +108,13 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
         if (errnoOf(error) !== 'ENOENT') throw error
       }
     },
+
+    async restore(uuid) {
+      const [blob, aside] = await Promise.all([paths.blob(uuid), paths.quarantined(uuid)].map(files.stat))
+      if (aside && !blob) await move(paths.quarantined(uuid), paths.blob(uuid))
+    },
+
+    dropQuarantined: async (uuid) => removeFile(paths.quarantined(uuid)),
   }
 }
 

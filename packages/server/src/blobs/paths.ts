@@ -13,7 +13,7 @@ import { join } from 'node:path'
  *   uploads/<uuid>.data      bytes of an upload, append only
  *   uploads/<uuid>.state     what of them is acknowledged and what is on stable storage
  *   blobs/<xx>/<uuid>        immutable bytes; <xx> are the first two digits of the UUID
- *   quarantine/<uuid>        damaged blobs, kept for people to look at
+ *   quarantine/<uuid>        bytes of damaged blobs, for people to look at until the blob is healed or collected
  * ```
  *
  * `uploads`, `blobs` and `quarantine` must lie on one filesystem: files move between them by rename.

@@ -36,7 +36,8 @@ export class UploadDirectory implements UploadFiles {
   }
 
   async create(uuid: string, expectedSize = 0): Promise<void> {
-    await this.#space.require(expectedSize)
+    if (expectedSize > 0) (await this.#space.claim(expectedSize)).release()
+    else await this.#space.requireReserve()
     const entry = this.#entry(uuid)
     const turn = await entry.turns.take('exclusive', false)
     try {
@@ -65,19 +66,25 @@ export class UploadDirectory implements UploadFiles {
       const tooLarge =
         options.tooLarge ?? (() => new HoldfastError('file_too_large', { detail: { max_size: maxSize } }))
       if (file.size + (options.contentLength ?? 0) > maxSize) throw tooLarge()
-      await this.#space.require(options.contentLength ?? 0)
+      if (options.contentLength === undefined) await this.#space.requireReserve()
+      const claim = options.contentLength ? await this.#space.claim(options.contentLength) : undefined
       const writer = new BodyWriter({
         file,
         turn,
         slots: this.#context.hash.slots,
         space: this.#space,
+        claim,
         keepPart: conditional,
         contentLength: options.contentLength,
         maxSize,
         tooLarge,
         signal: options.signal,
       })
-      return { size: await writer.run(body) }
+      try {
+        return { size: await writer.run(body) }
+      } finally {
+        claim?.release()
+      }
     })
   }
 

@@ -42,6 +42,10 @@ export interface NamespacesTable {
   epoch: string
   created_at: Millis
   deleted_at: Millis | null
+  /** Limits of this namespace, 0 for none; null: those of the settings. */
+  max_bytes: number | null
+  max_artifacts: number | null
+  max_uploads: number | null
 }
 
 /** A named secret of a namespace. */
@@ -104,7 +108,10 @@ export interface BlobsTable {
   node: string
   /** Since when nothing refers to it; null while something does. Collection counts again before it believes this. */
   unreferenced_at: Millis | null
+  /** When its bytes were last compared with its digest, whatever came of it. */
   verified_at: Millis | null
+  /** When its bytes were replaced after damage; each time is later than the one before. Null: never. */
+  healed_at: Millis | null
   deleted_at: Millis | null
   /** When the file of a deleted blob was gone from the disk; null until then, so that a crash leaves no stray file. */
   files_removed_at: Millis | null

@@ -46,6 +46,7 @@ export const storeBlob = async (
     node: parts.config.nodeName,
     unreferenced_at: null,
     verified_at: null,
+    healed_at: null,
     deleted_at: null,
     files_removed_at: null,
     ...columns,

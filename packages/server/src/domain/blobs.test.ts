@@ -2,11 +2,12 @@ import { isHoldfastError } from '@holdfast/api/errors'
 import { expect, test } from 'vitest'
 import { callerOf, createTestParts, type TestParts } from '../test-parts.ts'
 import { blobRow, makeNamespaces, refer, storeBlob } from './blob-fixture.ts'
-import { healBlob, listBlobs, noteUse, openBlobFor, quarantineBlob, showBlob, showChecksum } from './blobs.ts'
+import { listBlobs, noteUse, openBlobFor, showBlob, showChecksum } from './blobs.ts'
 import { explainBlob } from './explain-blob.ts'
 import { findBlobByHash } from './find-blob.ts'
 import { endLeasesOf, leaseBlob } from './leases.ts'
 import { setMetadata } from './metadata.ts'
+import { exclusively, markHealed, quarantineBlob } from './quarantine.ts'
 import { deleteVersion } from './versions.ts'
 
 const alice = callerOf('alice')
@@ -191,7 +192,10 @@ test('a quarantined blob is shown and never opened or found; the same content he
       .execute()
   expect(await events()).toHaveLength(1)
 
-  await parts.db.write((trx) => healBlob(trx, parts, blob.uuid))
+  await parts.blobs.restore(blob.uuid)
+  await exclusively(parts, blob.uuid, () =>
+    markHealed(parts, blob.uuid, { blockSums: new Uint8Array(4) }, 'by a test'),
+  )
   expect((await openBlobFor(parts, alice, blob.uuid)).name).toBe('x')
   expect(await events()).toHaveLength(2)
   // Somebody who had opened the old file finds it damaged only now.

@@ -1,14 +1,13 @@
 /**
- * Blobs as the API shows them, and the changes of their state: in use or not, damaged, healed.
+ * Blobs as the API shows them, and whether they are in use. `quarantine.ts` has the damaged ones.
  */
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobView } from '@holdfast/api/schemas'
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { deleted } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { blobView, blobViews, checksumsOf } from './blob-view.ts'
-import { recordEvent } from './events.ts'
 import { decodeCursor, makePage, type Page } from './page.ts'
 import { findBlob, reachOf, readableArtifacts, requireSystem } from './visibility.ts'
 
@@ -182,77 +181,4 @@ export const noteUnreferenced = async (
       ),
     )
     .execute()
-}
-
-/**
- * Marks a blob whose bytes are damaged or missing: it is not served any more until the same content heals it. Of a
- * blob that is deleted or quarantined already, nothing changes.
- *
- * `seen` is the row that the finder of the damage had read before it opened the file. If the blob was healed
- * meanwhile, what was found was the old file, and the blob stays as it is.
- */
-export const quarantineBlob = async (
-  parts: Parts,
-  uuid: string,
-  reason: string,
-  seen?: Pick<Row<'blobs'>, 'verified_at'>,
-): Promise<void> => {
-  const marked = await parts.db.write(async (trx) => {
-    const { numUpdatedRows } = await trx
-      .updateTable('blobs')
-      .set({ state: 'quarantined' })
-      .where('uuid', '=', uuid)
-      .where('state', '=', 'created')
-      .$if(seen !== undefined, (query) =>
-        query.where('verified_at', seen!.verified_at === null ? 'is' : '=', seen!.verified_at),
-      )
-      .executeTakeFirstOrThrow()
-    if (numUpdatedRows === 0n) return false
-    await recordEvent(trx, parts, {
-      objectType: 'blob',
-      objectUuid: uuid,
-      namespace: '',
-      type: 'status',
-      message: 'quarantined: its stored bytes are damaged or missing',
-      extra: { reason },
-    })
-    return true
-  })
-  if (!marked) return
-  parts.log.error({ blob: uuid, reason }, 'blob quarantined')
-  await countDamagedBlobs(parts)
-}
-
-/**
- * The same content has come again and lies, verified, in the place of a blob's file: the blob can be served again.
- * Call it in the transaction that makes the new reference, and `countDamagedBlobs` after it.
- */
-export const healBlob = async (trx: Transaction<Schema>, parts: Parts, uuid: string): Promise<void> => {
-  const { numUpdatedRows } = await trx
-    .updateTable('blobs')
-    .set({ state: 'created', verified_at: parts.clock.now() })
-    .where('uuid', '=', uuid)
-    .where('state', '=', 'quarantined')
-    .executeTakeFirstOrThrow()
-  if (numUpdatedRows === 0n) return
-  await recordEvent(trx, parts, {
-    objectType: 'blob',
-    objectUuid: uuid,
-    namespace: '',
-    type: 'status',
-    message: 'healed: the same content was stored again',
-  })
-}
-
-/** As a literal, so that the index of such blobs is used; see `deleted` in database.ts. */
-const quarantined = sql.lit('quarantined' as const)
-
-/** Brings the metric up to date. */
-export const countDamagedBlobs = async (parts: Pick<Parts, 'db' | 'metrics'>): Promise<void> => {
-  const { count } = await parts.db.read
-    .selectFrom('blobs')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('state', '=', quarantined)
-    .executeTakeFirstOrThrow()
-  parts.metrics.damagedBlobs.set(Number(count))
 }

@@ -8,6 +8,7 @@ import type { Sealed } from '../blobs/upload-files.ts'
 import { deleted, type Sql } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { withRoom } from './admission.ts'
 import { recordEvent } from './events.ts'
 import { healWith, resumeHealing } from './healing.ts'
 import { type BlobInfo, readBlobInfo } from './image-info.ts'
@@ -54,8 +55,9 @@ export const convertUpload = async (
 ): Promise<Row<'artifacts'>> => {
   const uuid = request.uploadUuid.toLowerCase()
   let sealed: Sealed
+  let owner: string
   try {
-    await findUpload(parts.db.read, caller, uuid)
+    owner = (await findUpload(parts.db.read, caller, uuid)).namespace
     sealed = await parts.uploadFiles.seal(uuid)
   } catch (error) {
     if (!isHoldfastError(error, 'upload_not_found')) throw error
@@ -64,7 +66,11 @@ export const convertUpload = async (
   try {
     if (sealed.size === 0) throw new HoldfastError('upload_empty')
     checkExpected(request.expected ?? {}, sealed)
-    const version = await makeVersion(parts, caller, uuid, request, sealed)
+    // In the upload's own namespace its bytes were admitted when they came.
+    const { namespace } = request.identity
+    const version = await withRoom(parts, namespace, namespace === owner ? 0 : sealed.size, () =>
+      makeVersion(parts, caller, uuid, request, sealed),
+    )
     if (version.added) parts.metrics.conversions.inc({ bytes: version.blob.uuid === uuid ? 'new' : 'known' })
     return version.artifact
   } finally {

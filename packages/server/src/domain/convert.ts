@@ -34,8 +34,10 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import type { ArtifactView } from '@holdfast/api/schemas'
 import type { Transaction } from 'kysely'
+import type { Sql } from '../db/database.ts'
 import type { Millis, Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { withRoomForBlob } from './admission.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactWish, checkExpected, convertUpload, type Expected } from './convert-upload.ts'
 import { addVersion } from './versions.ts'
@@ -93,14 +95,21 @@ const convertBlob = async (
   blobUuid: string,
   expected: Expected,
 ): Promise<Row<'artifacts'>> => {
-  const { artifact, added } = await parts.db.write(async (trx) => {
-    await requireNamespace(trx, caller, wish.identity.namespace)
-    const blob = await findBlob(trx, caller, blobUuid, parts.clock.now())
+  const findWhole = async (sql: Sql): Promise<Row<'blobs'>> => {
+    const blob = await findBlob(sql, caller, blobUuid, parts.clock.now())
     if (blob.state === 'quarantined')
       throw new HoldfastError('blob_damaged', { detail: { blob_uuid: blob.uuid } })
     checkExpected(expected, blob)
-    return addVersion(trx, parts, caller, { ...wish, blobUuid: blob.uuid })
-  })
+    return blob
+  }
+  const { namespace } = wish.identity
+  const { artifact, added } = await withRoomForBlob(parts, namespace, await findWhole(parts.db.read), () =>
+    parts.db.write(async (trx) => {
+      await requireNamespace(trx, caller, namespace)
+      const blob = await findWhole(trx)
+      return addVersion(trx, parts, caller, { ...wish, blobUuid: blob.uuid })
+    }),
+  )
   if (added) parts.metrics.conversions.inc({ bytes: 'known' })
   return artifact
 }

@@ -5,6 +5,8 @@
  * row that is gone means that the artifact was deleted: the fetch then ends without a trace.
  */
 import { HoldfastError, isHoldfastError } from '@holdfast/api/errors'
+import type { Transaction } from 'kysely'
+import type { Schema } from '../db/schema.ts'
 import { makeAddressGuard } from '../fetch/address-guard.ts'
 import { FetchError } from '../fetch/fetch-error.ts'
 import { type FetchResult, type FetchSink, fetchUrl } from '../fetch/fetch-url.ts'
@@ -61,8 +63,24 @@ const claim = (parts: Parts, artifactUuid: string) =>
     const artifact =
       fetch &&
       (await trx.selectFrom('artifacts').selectAll().where('uuid', '=', artifactUuid).executeTakeFirst())
-    return fetch && artifact && { fetch, artifact }
+    if (!fetch || !artifact) return undefined
+    // Its bytes are wanted again, whether or not the remote has changed.
+    const isDamaged = await isNewestDamaged(trx, artifactUuid)
+    return { artifact, fetch: isDamaged ? { ...fetch, etag: null, last_modified: null } : fetch }
   })
+
+const isNewestDamaged = async (trx: Transaction<Schema>, artifactUuid: string): Promise<boolean> => {
+  const newest = await trx
+    .selectFrom('versions')
+    .innerJoin('blobs', 'blobs.uuid', 'versions.blob_uuid')
+    .select('blobs.state')
+    .where('versions.artifact_uuid', '=', artifactUuid)
+    .where('versions.live', '=', 1)
+    .orderBy('versions.idx', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return newest?.state === 'quarantined'
+}
 
 /** The upload with what an earlier run fetched, or a new one. */
 const openUpload = async (run: Run): Promise<string> => {
@@ -75,13 +93,13 @@ const openUpload = async (run: Run): Promise<string> => {
 }
 
 const download = async (
-  { parts, fetch, signal }: Run,
+  { parts, caller, fetch, signal }: Run,
   uploadUuid: string,
   progress: FetchProgressLog,
 ): Promise<FetchResult> => {
   const { config } = parts
   const maxBytes = Math.min(config.fetchMaxSize, config.maxFileSize)
-  const sink = await openSink(parts, uploadUuid, maxBytes, signal)
+  const sink = await openSink(parts, caller.namespace, uploadUuid, maxBytes, signal)
   return fetchUrl({
     url: fetch.url,
     guard: makeAddressGuard({ allow: config.fetchAllow }),
@@ -102,23 +120,39 @@ const download = async (
 
 /** The upload as the place where the bytes go. */
 const openSink = async (
-  { uploadFiles }: Parts,
+  parts: Parts,
+  namespace: string,
   uuid: string,
   maxSize: number,
   signal: AbortSignal,
 ): Promise<FetchSink> => {
+  const { uploadFiles } = parts
   const sizeNow = async () => (await uploadFiles.status(uuid))?.size ?? 0
   let size = await sizeNow()
   return {
     size: () => size,
     async append(chunks) {
+      const upload = { uuid, size, offset: size }
+      const hold = await parts.admission.hold(parts, { namespace, bytes: 0, upload })
+      let refusal: unknown
+      async function* admitted(): AsyncGenerator<Uint8Array> {
+        for await (const chunk of chunks) {
+          await hold.grow(chunk.length).catch((error) => {
+            refusal = error
+            throw error
+          })
+          yield chunk
+        }
+      }
       try {
         const options = { mode: 'conditional', expectedOffset: size, maxSize, signal } as const
-        ;({ size } = await uploadFiles.append(uuid, chunks, options))
+        ;({ size } = await uploadFiles.append(uuid, admitted(), options))
         return size
       } catch (error) {
         size = await sizeNow()
-        throw error
+        throw refusal ?? error
+      } finally {
+        hold.release()
       }
     },
     async reset() {

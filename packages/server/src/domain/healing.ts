@@ -1,60 +1,27 @@
 /**
  * Healing: the bytes of a blob in quarantine are replaced by those of an upload with the same content.
  *
- * The version that brought the upload is committed before, so the order is: that commit; the damaged file is set
- * aside; the upload's file takes its place; the state says `created`; the rest of the upload goes. Each step may find
- * itself done already: after a crash, `resumeHealing` goes on from whatever is there.
+ * The version that brought the upload is committed before, so the order is: that commit; damaged bytes that still lie in
+ * the blob's place are set aside; the upload's file takes that place; the state says `created`; the damaged bytes and
+ * the rest of the upload go. Each step may find itself done already: after a crash, `resumeHealing` goes on from
+ * whatever is there. A download that still reads the old file ends at its first damaged block, and leaves the healed
+ * blob alone (`quarantineBlob`).
  */
 import { isHoldfastError } from '@holdfast/api/errors'
-import { blockSize } from '@holdfast/api/limits'
-import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Sealed } from '../blobs/upload-files.ts'
 import type { Row } from '../db/schema.ts'
 import type { Parts } from '../parts.ts'
-import { countDamagedBlobs, healBlob } from './blobs.ts'
-
-/** The newest healing of each store: two uploads that heal the same blob must not do so at the same time. */
-const newest = new WeakMap<BlobStore, Promise<void>>()
+import { exclusively, markHealed, stateOf } from './quarantine.ts'
+import { verifyBlob } from './verify-blob.ts'
 
 /** Replaces the blob's bytes by the upload's, whose digest is the same. Of an upload not needed nothing is taken. */
-export const healWith = (parts: Parts, blobUuid: string, sealed: Sealed): Promise<void> => {
-  const before = newest.get(parts.blobs) ?? Promise.resolve()
-  const healing = before.catch(() => {}).then(() => replaceBytes(parts, blobUuid, sealed))
-  newest.set(parts.blobs, healing)
-  return healing
-}
-
-const replaceBytes = async (parts: Parts, blobUuid: string, sealed: Sealed): Promise<void> => {
-  if ((await stateOf(parts, blobUuid)) !== 'quarantined') return
-  await parts.blobs.quarantine(blobUuid)
-  await parts.blobs.adopt(blobUuid, sealed.path)
-  await markHealed(parts, blobUuid, sealed.blockSums)
-}
-
-/** The right bytes lie in the blob's place. */
-const markHealed = async (parts: Parts, blobUuid: string, blockSums: Uint8Array): Promise<void> => {
-  await parts.db.write(async (trx) => {
-    await healBlob(trx, parts, blobUuid)
-    const sums = { block_size: blockSize, sums: blockSums }
-    await trx
-      .insertInto('blob_blocks')
-      .values({ blob_uuid: blobUuid, ...sums })
-      .onConflict((conflict) => conflict.column('blob_uuid').doUpdateSet(sums))
-      .execute()
+export const healWith = (parts: Parts, blobUuid: string, sealed: Sealed): Promise<void> =>
+  exclusively(parts, blobUuid, async () => {
+    if ((await stateOf(parts, blobUuid)) !== 'quarantined') return
+    await parts.blobs.quarantine(blobUuid)
+    await parts.blobs.adopt(blobUuid, sealed.path)
+    await markHealed(parts, blobUuid, { blockSums: sealed.blockSums }, 'the same content was stored again')
   })
-  // Its last reference may have gone meanwhile, and collection with it been faster.
-  if ((await stateOf(parts, blobUuid)) === 'deleted') await parts.blobs.remove(blobUuid)
-  await countDamagedBlobs(parts)
-}
-
-const stateOf = async (parts: Parts, blobUuid: string) =>
-  (
-    await parts.db.read
-      .selectFrom('blobs')
-      .select('state')
-      .where('uuid', '=', blobUuid)
-      .executeTakeFirstOrThrow()
-  ).state
 
 /**
  * Goes on with a healing that was interrupted after its commit: with the upload's bytes if they are still there, else
@@ -77,7 +44,10 @@ export const resumeHealing = async (
     }
   }
   if ((await stateOf(parts, blob.uuid)) === 'created') return true
-  return (await parts.blobs.stat(blob.uuid)) !== undefined && (await healInPlace(parts, blob))
+  // Damaged bytes have been set aside; what lies in the place came with the upload.
+  if (!(await parts.blobs.stat(blob.uuid))) return false
+  const verdict = await verifyBlob(parts, blob, { signal: new AbortController().signal })
+  return verdict === 'healed' || verdict === 'good'
 }
 
 const sealIfThere = async (parts: Parts, uploadUuid: string): Promise<Sealed | undefined> => {
@@ -86,17 +56,5 @@ const sealIfThere = async (parts: Parts, uploadUuid: string): Promise<Sealed | u
   } catch (error) {
     if (isHoldfastError(error, 'upload_not_found')) return undefined
     throw error
-  }
-}
-
-const healInPlace = async (parts: Parts, blob: Row<'blobs'>): Promise<boolean> => {
-  const reader = await parts.blobs.open(blob.uuid)
-  try {
-    const digest = await parts.hash.digest(reader)
-    if (digest.size !== blob.size || digest.sha512 !== blob.sha512) return false
-    await markHealed(parts, blob.uuid, digest.blockSums)
-    return true
-  } finally {
-    await reader.close()
   }
 }

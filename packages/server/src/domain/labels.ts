@@ -7,6 +7,7 @@ import type { ArtifactView } from '@holdfast/api/schemas'
 import { deleted, type Sql } from '../db/database.ts'
 import type { Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { withRoomForBlob } from './admission.ts'
 import { artifactView } from './artifact-view.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactIdentity, addVersion, retireArtifacts } from './versions.ts'
@@ -33,11 +34,16 @@ export const updateLabel = async (
   { blobUuid, maxVersions }: { blobUuid: string; maxVersions?: number | undefined },
 ): Promise<ArtifactView> => {
   const identity = identityOf(caller, ref)
-  const artifact = await parts.db.write(async (trx) => {
-    await requireNamespace(trx, caller, identity.namespace)
-    const blob = await findBlob(trx, caller, blobUuid, parts.clock.now())
-    return (await addVersion(trx, parts, caller, { identity, blobUuid: blob.uuid, maxVersions })).artifact
-  })
+  const { read } = parts.db
+  await requireNamespace(read, caller, identity.namespace)
+  const found = await findBlob(read, caller, blobUuid, parts.clock.now())
+  const artifact = await withRoomForBlob(parts, identity.namespace, found, () =>
+    parts.db.write(async (trx) => {
+      await requireNamespace(trx, caller, identity.namespace)
+      const blob = await findBlob(trx, caller, blobUuid, parts.clock.now())
+      return (await addVersion(trx, parts, caller, { identity, blobUuid: blob.uuid, maxVersions })).artifact
+    }),
+  )
   return viewFor(parts, caller, artifact)
 }
 

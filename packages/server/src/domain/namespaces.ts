@@ -94,7 +94,8 @@ const insertNamespace = async (
   if (former && former.state !== 'deleted') return undefined
   // Later than everything of the former life, whatever the clock says.
   const created_at = Math.max(parts.clock.now(), (former?.deleted_at ?? 0) + 1)
-  const life = { state: 'created', epoch, created_at, deleted_at: null } as const
+  const limits = { max_bytes: null, max_artifacts: null, max_uploads: null }
+  const life = { state: 'created', epoch, created_at, deleted_at: null, ...limits } as const
   return trx
     .insertInto('namespaces')
     .values({ name, ...life })

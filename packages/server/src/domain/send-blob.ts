@@ -7,7 +7,7 @@ import { sql } from 'kysely'
 import type { BlobReader } from '../blobs/blob-store.ts'
 import type { Row } from '../db/schema.ts'
 import type { Parts } from '../parts.ts'
-import { quarantineBlob } from './blobs.ts'
+import { quarantineBlob } from './quarantine.ts'
 
 export interface SendInput {
   readonly offset: number
@@ -22,9 +22,10 @@ export interface SendInput {
 const windowBytes = 16 * 1024 * blockSize
 
 /**
- * Sends a part of a blob, which the caller has found to be readable. No byte of a damaged block is sent: the blob is
- * quarantined and `blob_damaged` thrown; what was written before is right. `blob_not_found` when it was collected
- * meanwhile. Rethrows what `write` rejects with, and the signal's reason.
+ * Sends a part of a blob, which the caller has found to be readable. No byte of a damaged block is sent (unless
+ * `config.readVerify` is off, or the blob has no list of checksums yet): the blob is quarantined and `blob_damaged`
+ * thrown; what was written before is right. `blob_not_found` when it was collected meanwhile. Rethrows what `write`
+ * rejects with, and the signal's reason.
  */
 export const sendBlob = async (parts: Parts, blob: Row<'blobs'>, input: SendInput): Promise<void> => {
   try {
@@ -60,7 +61,9 @@ const sendFrom = async (
   for (let position = offset; position < end; ) {
     const start = position - (position % windowBytes)
     const windowEnd = Math.min(start + windowBytes, reader.size)
-    const blockSums = await readBlockSums(parts, reader.uuid, start, windowEnd)
+    const blockSums = parts.config.readVerify
+      ? await readBlockSums(parts, reader.uuid, start, windowEnd)
+      : undefined
     // A list that was there goes only with the blob.
     if (checked && !blockSums) throw new HoldfastError('blob_not_found')
     checked = blockSums !== undefined

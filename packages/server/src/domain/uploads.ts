@@ -12,6 +12,7 @@ import type { Transaction } from 'kysely'
 import type { Sql } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { type Hold, requireRoomForUpload } from './admission.ts'
 import { recordEvent } from './events.ts'
 import { uploadView } from './upload-view.ts'
 import { findNamespace, systemNamespace } from './visibility.ts'
@@ -23,8 +24,8 @@ export const createUpload = async (
   { size, namespace = caller.namespace }: { size?: number | undefined; namespace?: string } = {},
 ): Promise<UploadView> => {
   const { config, clock, db, uploadFiles } = parts
-  if (size !== undefined && size > config.maxFileSize)
-    throw new HoldfastError('file_too_large', { detail: { max_size: config.maxFileSize } })
+  if (size !== undefined && size > config.maxFileSize) throw fileTooLarge(config.maxFileSize, size)
+  if (size !== undefined) await parts.admission.check(parts, namespace, size)
   const row: Row<'uploads'> = {
     uuid: randomUUID(),
     namespace,
@@ -38,6 +39,7 @@ export const createUpload = async (
     await db.write(async (trx) => {
       // The namespace may have been deleted since the token was checked.
       if (!(await findNamespace(trx, namespace))) throw new HoldfastError('token_revoked')
+      await requireRoomForUpload(trx, parts, namespace)
       await trx.insertInto('uploads').values(row).execute()
       await recordUploadEvent(trx, parts, caller, row.uuid, 'created', { declared_size: row.declared_size })
     })
@@ -93,21 +95,27 @@ export const appendToUpload = async (
 ): Promise<{ size: number }> => {
   const { config, metrics } = parts
   const row = await findUpload(parts.db.read, caller, uuid)
-  if (contentLength !== undefined && contentLength > config.maxAppendSize)
-    throw bodyTooLarge(config.maxAppendSize)
+  const { size = 0 } = (await parts.uploadFiles.status(row.uuid)) ?? {}
+  const hold = await admit(parts, row, { size, contentLength, expectedOffset })
   let received = 0
-  let isTooLarge = false
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of stream) {
-      received += chunk.length
-      isTooLarge = received > config.maxAppendSize
-      if (isTooLarge) throw bodyTooLarge(config.maxAppendSize)
-      yield chunk
+  let refusal: HoldfastError | undefined
+  async function* admitted(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of stream) {
+        received += chunk.length
+        if (received > config.maxAppendSize) throw bodyTooLarge(config.maxAppendSize)
+        if (contentLength === undefined) await hold.grow(chunk.length)
+        yield chunk
+      }
+    } catch (error) {
+      if (isHoldfastError(error, 'body_too_large') || isHoldfastError(error, 'quota_exceeded'))
+        refusal = error
+      throw error
     }
   }
   const declared = row.declared_size ?? Number.POSITIVE_INFINITY
   try {
-    return await parts.uploadFiles.append(row.uuid, counted(), {
+    return await parts.uploadFiles.append(row.uuid, admitted(), {
       mode: expectedOffset === undefined ? 'plain' : 'conditional',
       expectedOffset,
       contentLength,
@@ -115,21 +123,51 @@ export const appendToUpload = async (
       tooLarge: () =>
         declared < config.maxFileSize
           ? new HoldfastError('size_exceeds_declared', { detail: { declared_size: declared } })
-          : new HoldfastError('file_too_large', { detail: { max_size: config.maxFileSize } }),
+          : fileTooLarge(config.maxFileSize),
       signal,
     })
   } catch (error) {
     // A body that throws is taken for one that was cut.
-    throw isTooLarge ? bodyTooLarge(config.maxAppendSize, error) : error
+    throw refusal && isHoldfastError(error) ? withDetail(refusal, error.detail) : error
   } finally {
+    hold.release()
     metrics.receivedBytes.inc(received)
   }
 }
 
-const bodyTooLarge = (limit: number, cause?: unknown) =>
-  new HoldfastError('body_too_large', {
-    detail: { ...(isHoldfastError(cause) && cause.detail), max_size: limit },
-  })
+/** What can be refused by the announced length alone; a refusal tells the size that the upload keeps. */
+const admit = async (
+  parts: Parts,
+  row: Row<'uploads'>,
+  {
+    size,
+    contentLength = 0,
+    expectedOffset: offset,
+  }: Pick<AppendInput, 'contentLength' | 'expectedOffset'> & {
+    size: number
+  },
+): Promise<Hold> => {
+  const { maxAppendSize } = parts.config
+  try {
+    if (contentLength > maxAppendSize) throw bodyTooLarge(maxAppendSize)
+    const { namespace, uuid } = row
+    return await parts.admission.hold(parts, {
+      namespace,
+      bytes: contentLength,
+      upload: { uuid, size, offset },
+    })
+  } catch (error) {
+    throw isHoldfastError(error) ? withDetail(error, { offset: size }) : error
+  }
+}
+
+const fileTooLarge = (limit: number, asked?: number) =>
+  new HoldfastError('file_too_large', { detail: { max_size: limit, ...(asked !== undefined && { asked }) } })
+
+const bodyTooLarge = (limit: number) => new HoldfastError('body_too_large', { detail: { max_size: limit } })
+
+const withDetail = (refusal: HoldfastError, detail: HoldfastError['detail']) =>
+  new HoldfastError(refusal.code, { detail: { ...detail, ...refusal.detail }, cause: refusal })
 
 /** Cuts an upload to a size it has or had. */
 export const truncateUpload = async (

@@ -12,6 +12,7 @@ import { sql, type Transaction } from 'kysely'
 import { deleted } from '../db/database.ts'
 import type { ArtifactState, ArtifactType, EventType, Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import { requireRoomForArtifact } from './admission.ts'
 import { noteUnreferenced } from './blobs.ts'
 import { type NewEvent, recordEvent, recordEvents } from './events.ts'
 import { findArtifact } from './visibility.ts'
@@ -63,6 +64,7 @@ export const findOrCreateArtifact = async (
     await trx.updateTable('artifacts').set(change).where('uuid', '=', found.uuid).execute()
     return { ...found, ...change }
   }
+  await requireRoomForArtifact(trx, parts, identity.namespace)
   const artifact: Row<'artifacts'> = {
     uuid: randomUUID(),
     namespace: identity.namespace,

@@ -57,6 +57,9 @@ const tables = (words: DialectWords): string[] => {
       epoch TEXT NOT NULL,
       created_at ${integer} NOT NULL,
       deleted_at ${integer},
+      max_bytes ${integer} CHECK (max_bytes >= 0),
+      max_artifacts ${integer} CHECK (max_artifacts >= 0),
+      max_uploads ${integer} CHECK (max_uploads >= 0),
       ${deletedAt}
     ) ${keyedTable}`,
 
@@ -107,6 +110,7 @@ const tables = (words: DialectWords): string[] => {
       node TEXT NOT NULL,
       unreferenced_at ${integer},
       verified_at ${integer},
+      healed_at ${integer},
       deleted_at ${integer},
       files_removed_at ${integer},
       ${deletedAt},

@@ -18,8 +18,9 @@ import { type ExpressionBuilder, sql } from 'kysely'
 import { deleted } from '../../db/database.ts'
 import type { Schema } from '../../db/schema.ts'
 import type { Parts } from '../../parts.ts'
-import { countDamagedBlobs, noteUnreferenced } from '../blobs.ts'
+import { noteUnreferenced } from '../blobs.ts'
 import { recordEvents } from '../events.ts'
+import { countDamagedBlobs } from '../quarantine.ts'
 import type { Job, JobReport } from './job.ts'
 
 export const collectBlobsJob: Job = {

@@ -4,7 +4,7 @@ import { xxhash128 } from 'hash-wasm'
 import { expect, test } from 'vitest'
 import { createTestParts } from '../../test-parts.ts'
 import { blobPath, blobRow, storeBlob } from '../blob-fixture.ts'
-import { quarantineBlob } from '../blobs.ts'
+import { quarantineBlob } from '../quarantine.ts'
 import { digestBlobs } from './digest-blobs.ts'
 
 const never = new AbortController().signal

@@ -3,13 +3,10 @@
  * pass that receives the bytes, so that conversion need not wait. The same read proves that what reached the disk
  * is what was received.
  */
-import { isHoldfastError } from '@holdfast/api/errors'
-import { blockSize } from '@holdfast/api/limits'
-import type { FileDigest } from '../../blobs/hash-pipeline.ts'
 import { deleted } from '../../db/database.ts'
 import type { Row } from '../../db/schema.ts'
 import type { Parts } from '../../parts.ts'
-import { quarantineBlob } from '../blobs.ts'
+import { verifyBlob } from '../verify-blob.ts'
 import type { Job, JobReport } from './job.ts'
 
 export const digestBlobsJob: Job = {
@@ -34,7 +31,9 @@ export const digestBlobs = async (parts: Parts, signal: AbortSignal): Promise<Jo
     if (!blob) break
     previous = blob
     try {
-      report[await digestBlob(parts, blob, signal)]++
+      const verdict = await verifyBlob(parts, blob, { signal, bytesPerSecond })
+      if (verdict === 'damaged') report.damaged++
+      else if (verdict !== 'gone') report.digested++
     } catch (error) {
       if (signal.aborted) break
       parts.log.error({ err: error, blob: blob.uuid }, 'a blob was not digested')
@@ -60,51 +59,3 @@ const nextWithoutDigests = (parts: Parts, previous: BlobRow | undefined): Promis
     .orderBy('uuid')
     .limit(1)
     .executeTakeFirst()
-
-/** Reads one blob, and either stores its digests or finds it damaged. */
-export const digestBlob = async (
-  parts: Parts,
-  blob: BlobRow,
-  signal: AbortSignal,
-): Promise<'digested' | 'damaged'> => {
-  const damage = async (reason: string) => {
-    await quarantineBlob(parts, blob.uuid, reason, blob)
-    return 'damaged' as const
-  }
-  let digest: FileDigest
-  try {
-    const reader = await parts.blobs.open(blob.uuid)
-    try {
-      digest = await parts.hash.digest(reader, { signal, bytesPerSecond })
-    } finally {
-      await reader.close()
-    }
-  } catch (error) {
-    if (isHoldfastError(error, 'blob_damaged')) return damage('its file is missing or cannot be read')
-    throw error
-  }
-  if (digest.size !== blob.size) return damage(`its file has ${digest.size} bytes instead of ${blob.size}`)
-  if (digest.sha512 !== blob.sha512) return damage('its file has another sha512')
-  await storeDigests(parts, blob, digest)
-  return 'digested'
-}
-
-const storeDigests = (parts: Parts, blob: BlobRow, digest: FileDigest): Promise<void> =>
-  parts.db.write(async (trx) => {
-    const { sha256, sha1, xxh128, blockSums } = digest
-    const { numUpdatedRows } = await trx
-      .updateTable('blobs')
-      .set({ sha256, sha1, xxh128, verified_at: parts.clock.now() })
-      .where('uuid', '=', blob.uuid)
-      .where('state', '=', 'created')
-      .executeTakeFirstOrThrow()
-    // It may have been collected, or quarantined by a reader, while it was read.
-    if (numUpdatedRows === 0n) return
-    // The SHA-512 has just proved the content, so a list that says otherwise is what is wrong.
-    const list = { block_size: blockSize, sums: blockSums }
-    await trx
-      .insertInto('blob_blocks')
-      .values({ blob_uuid: blob.uuid, ...list })
-      .onConflict((conflict) => conflict.column('blob_uuid').doUpdateSet(list))
-      .execute()
-  })

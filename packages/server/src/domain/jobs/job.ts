@@ -1,11 +1,18 @@
 /**
- * What a housekeeping job is, and how to say that there is work for one.
+ * What a housekeeping job is, how to say that there is work for one, and how to ask after them.
  */
+import { HoldfastError } from '@holdfast/api/errors'
 import type { Config } from '../../config.ts'
 import type { Database } from '../../db/database.ts'
 import type { Parts } from '../../parts.ts'
 
-export type JobName = 'expire-uploads' | 'collect-blobs' | 'digest-blobs' | 'prune-history' | 'run-fetches'
+export type JobName =
+  | 'expire-uploads'
+  | 'collect-blobs'
+  | 'digest-blobs'
+  | 'verify-blobs'
+  | 'prune-history'
+  | 'run-fetches'
 
 /** Figures of one run, for the log: how many of what. A run whose figures are all 0 had nothing to do. */
 export type JobReport = Readonly<Record<string, number>>
@@ -21,14 +28,60 @@ export interface Job {
   run(parts: Parts, signal: AbortSignal): Promise<JobReport>
 }
 
-/** How to wake the jobs that run on a database: one server's jobs are not another's. */
-const wakers = new WeakMap<Database, (name: JobName) => void>()
+/** How a run ended. */
+export interface LastRun {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  /** Seconds. */
+  readonly duration: number
+  readonly outcome: 'done' | 'failed' | 'stopped'
+  /** What it did; undefined unless it is done. */
+  readonly report?: JobReport
+  /** Why it failed. */
+  readonly error?: string
+}
+
+/** A job as it is now. */
+export interface JobStatus {
+  readonly name: JobName
+  /** Seconds. */
+  readonly interval: number
+  readonly isRunning: boolean
+  /** The newest run that has ended since the server started. */
+  readonly last?: LastRun
+  /** When it runs next, in ms; undefined while it runs. */
+  readonly nextAt?: number
+}
+
+/** What others may want of the jobs of a running server. */
+export interface JobControl {
+  /** See `pokeJob`. */
+  poke(name: JobName): void
+  /** Runs a job after the run that is under way; joins a run that waits for that. Undefined: no such job. */
+  run(name: string): Promise<JobReport> | undefined
+  status(): JobStatus[]
+  /**
+   * Work beside the jobs that the end of the server stops and waits for; while work of this key is under way,
+   * another call joins it.
+   */
+  once<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+}
+
+/** By the database they run on: one server's jobs are not another's. */
+const controls = new WeakMap<Database, JobControl>()
 
 /** There is work for a job: it runs soon instead of at its next time. Cheap, and harmless when no jobs run. */
-export const pokeJob = (parts: Pick<Parts, 'db'>, name: JobName): void => wakers.get(parts.db)?.(name)
+export const pokeJob = (parts: Pick<Parts, 'db'>, name: JobName): void => controls.get(parts.db)?.poke(name)
 
-/** For the scheduler: where pokes go; undefined ends it. */
-export const onPoke = (parts: Pick<Parts, 'db'>, wake: ((name: JobName) => void) | undefined): void => {
-  if (wake) wakers.set(parts.db, wake)
-  else wakers.delete(parts.db)
+/** The jobs of a running server; `unavailable` when they do not run. */
+export const jobsOf = (parts: Pick<Parts, 'db'>): JobControl => {
+  const control = controls.get(parts.db)
+  if (!control) throw new HoldfastError('unavailable')
+  return control
+}
+
+/** For the scheduler: who controls the jobs; undefined when they end. */
+export const setJobControl = (parts: Pick<Parts, 'db'>, control: JobControl | undefined): void => {
+  if (control) controls.set(parts.db, control)
+  else controls.delete(parts.db)
 }

@@ -5,6 +5,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import { deleteKey, listKeys, type NewKey, setKey } from '../../domain/keys.ts'
 import { createNamespace, deleteNamespace, listNamespaces, showNamespace } from '../../domain/namespaces.ts'
 import { addTrust, removeTrust } from '../../domain/trusts.ts'
+import { setLimits, showUsage } from '../../domain/usage.ts'
 import type { Handlers } from '../handlers.ts'
 
 export const namespaceHandlers = {
@@ -33,6 +34,14 @@ export const namespaceHandlers = {
     addTrust(parts, caller, params.namespace, body.external_namespace),
   removeTrust: (parts, { caller, params }) =>
     removeTrust(parts, caller, params.namespace, params.external_namespace),
+
+  showUsage: (parts, { caller, params }) => showUsage(parts, caller, params.namespace),
+  setLimits: (parts, { caller, params, body }) =>
+    setLimits(parts, caller, params.namespace, {
+      max_bytes: limit(body.max_bytes),
+      max_artifacts: limit(body.max_artifacts),
+      max_uploads: limit(body.max_uploads),
+    }),
 } satisfies Pick<
   Handlers,
   | 'listNamespaces'
@@ -46,7 +55,13 @@ export const namespaceHandlers = {
   | 'deleteKey'
   | 'addTrust'
   | 'removeTrust'
+  | 'showUsage'
+  | 'setLimits'
 >
+
+/** Numbers may come as digits; what is absent goes back to the default. */
+const limit = (value: number | string | null | undefined): number | null =>
+  value === null || value === undefined ? null : Number(value)
 
 /** A key's name needs a key. A key without a name is passed over, as the original does. */
 const firstKey = (name: string | null | undefined, key: string | null | undefined): NewKey | undefined => {

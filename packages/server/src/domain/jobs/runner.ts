@@ -1,0 +1,120 @@
+import type { Parts } from '../../parts.ts'
+import type { Job, JobReport, JobStatus, LastRun } from './job.ts'
+
+/** Pause between the first starts of the jobs, in ms, so that they do not all run in the same moment ever after. */
+const stagger = 500
+
+/** Runs one job: at its interval, on demand, and never twice at a time. */
+export class Runner {
+  readonly #parts: Parts
+  readonly #job: Job
+  readonly #stopped = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  /** The newest run asked for; the next one waits for it. */
+  #latest: Promise<JobReport> | undefined
+  /** Runs asked for and not finished. */
+  #pending = 0
+  #poked = false
+  #isRunning = false
+  #last: LastRun | undefined
+  #nextAt: number | undefined
+
+  constructor(parts: Parts, job: Job, place: number) {
+    this.#parts = parts
+    this.#job = job
+    this.#wait((place + 1) * stagger)
+  }
+
+  poke(): void {
+    // A run under way may have looked at its work list already, so there has to be another one.
+    if (this.#pending > 0) this.#poked = true
+    else this.#wait(0)
+  }
+
+  /** Runs the job after the runs asked for before. */
+  runNow(): Promise<JobReport> {
+    this.#pending++
+    const before = this.#latest ?? Promise.resolve()
+    const run = before.then(
+      () => this.#run(),
+      () => this.#run(),
+    )
+    this.#latest = run
+    const ended = () => this.#ended()
+    run.then(ended, ended)
+    return run
+  }
+
+  /** The same, but a run that still waits for its turn serves this call, too. */
+  runSoon(): Promise<JobReport> {
+    return this.#pending > 1 ? this.#latest! : this.runNow()
+  }
+
+  status(): JobStatus {
+    return {
+      name: this.#job.name,
+      interval: this.#job.interval(this.#parts.config),
+      isRunning: this.#isRunning,
+      ...(this.#last && { last: this.#last }),
+      ...(this.#nextAt !== undefined && !this.#isRunning && { nextAt: this.#nextAt }),
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#stopped.abort()
+    await this.#latest?.catch(() => {})
+  }
+
+  #ended(): void {
+    this.#pending--
+    if (this.#pending > 0) return
+    this.#wait(this.#poked ? 0 : this.#job.interval(this.#parts.config) * 1000)
+    this.#poked = false
+  }
+
+  #wait(ms: number): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped.signal.aborted) return
+    this.#nextAt = this.#parts.clock.now() + ms
+    this.#timer = setTimeout(() => {
+      // Failures have been logged; those who call `runNow` themselves want to hear of them, too.
+      this.runNow().catch(() => {})
+    }, ms)
+    this.#timer.unref()
+  }
+
+  async #run(): Promise<JobReport> {
+    this.#stopped.signal.throwIfAborted()
+    const { log } = this.#parts
+    const job = this.#job.name
+    this.#isRunning = true
+    const finish = this.#begin()
+    try {
+      const report = await this.#job.run(this.#parts, this.#stopped.signal)
+      finish({ outcome: 'done', report })
+      const isIdle = Object.values(report).every((figure) => figure === 0)
+      log[isIdle ? 'debug' : 'info']({ job, ...report }, `job ${job} ${isIdle ? 'had nothing to do' : 'ran'}`)
+      return report
+    } catch (error) {
+      if (this.#stopped.signal.aborted) finish({ outcome: 'stopped' })
+      else {
+        finish({ outcome: 'failed', error: error instanceof Error ? error.message : String(error) })
+        log.error({ job, err: error }, `job ${job} failed`)
+      }
+      throw error
+    }
+  }
+
+  /** Measures a run; the result is called at its end. */
+  #begin(): (end: Pick<LastRun, 'outcome' | 'report' | 'error'>) => void {
+    const startedAt = this.#parts.clock.now()
+    const began = performance.now()
+    return (end) => {
+      this.#isRunning = false
+      const duration = (performance.now() - began) / 1000
+      this.#last = { startedAt, duration, ...end }
+      this.#parts.metrics.jobSeconds.labels(this.#job.name, end.outcome).observe(duration)
+    }
+  }
+}
