@@ -90,12 +90,12 @@ class LoadClient {
   }
 
   /** Sends a request and answers its JSON; anything but 200 is an error. */
-  // biome-ignore lint/suspicious/noExplicitAny: replies of every shape
   async #ask(
     method: string,
     path: string,
     body?: Buffer,
     headers: Record<string, unknown> = {},
+    // biome-ignore lint/suspicious/noExplicitAny: replies of every shape
   ): Promise<any> {
     const parts: Buffer[] = []
     const status = await this.#send(method, path, body, headers, (part) => parts.push(part))
