@@ -208,6 +208,11 @@ export const settings = {
     2,
     'Pause before the second try of a fetch; each later one is twice as long.',
   ),
+  extensions: flag(
+    'HOLDFAST_EXTENSIONS',
+    true,
+    'Whether the server offers what it adds to the API of Shaken Fist; off is for trying clients without it.',
+  ),
   shutdownTimeout: seconds('HOLDFAST_SHUTDOWN_TIMEOUT', 30, 'How long SIGTERM waits for requests in flight.'),
 } as const satisfies Record<
   string,

@@ -16,6 +16,7 @@ import { refuseUnknown } from './not-found.ts'
 import { requestIdHeader } from './request-id.ts'
 import { observe } from './request-log.ts'
 import { compileValidator, describeFailure } from './validation.ts'
+import { removeExtensions } from './without-extensions.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -90,6 +91,7 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   app.addHook('preValidation', async (request) => {
     request.body ??= {}
   })
+  if (!parts.config.extensions) removeExtensions(app, parts)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler(refuseUnknown)
   for (const name of Object.keys(paths) as RouteName[]) registerRoute(app, parts, routes, name)
