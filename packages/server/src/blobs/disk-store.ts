@@ -7,12 +7,24 @@ import { dataPaths, isFileUuid } from './paths.ts'
 /** Blobs as files under the data directory (paths.ts), on the same filesystem as the uploads. */
 export const openDiskStore = async (dataDir: string, files: FileOps = realFiles): Promise<BlobStore> => {
   const paths = dataPaths(dataDir)
-  // All of them now and at once on stable storage, so that no adopted blob can lose its directory in a power cut.
-  const prefixes = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
   await files.makeDirectory(paths.quarantine)
-  await Promise.all(prefixes.map((prefix) => files.makeDirectory(join(paths.blobs, prefix))))
-  await files.syncDirectory(paths.blobs)
+  await files.makeDirectory(paths.blobs)
   await files.syncDirectory(paths.root)
+
+  const made = new Map<string, Promise<void>>()
+  /** Makes the directory of a blob, once; on stable storage before a blob may lie in it. */
+  const makeBlobDirectory = (uuid: string): Promise<void> => {
+    const directory = paths.blobDirectory(uuid)
+    const make = async () => {
+      await files.makeDirectory(directory)
+      await files.syncDirectory(paths.blobs)
+    }
+    const making = made.get(directory) ?? make()
+    made.set(directory, making)
+    // The next blob tries again.
+    making.catch(() => made.delete(directory))
+    return making
+  }
 
   /**
    * Moves a file durably; the new name is on stable storage before the old one is let go. When that fails the file
@@ -67,6 +79,7 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
   return {
     async adopt(uuid, sourcePath) {
       const target = paths.blob(uuid)
+      await makeBlobDirectory(uuid)
       if (await files.stat(sourcePath)) await syncFile(sourcePath)
       await moveOnce(sourcePath, target)
     },
@@ -93,7 +106,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     },
 
     async *list() {
-      for (const prefix of prefixes) {
+      for (const prefix of (await files.list(paths.blobs)).sort()) {
+        if (!/^[0-9a-f]{2}$/.test(prefix)) continue
         for (const name of await files.list(join(paths.blobs, prefix))) {
           const facts = isFileUuid(name) && name.startsWith(prefix) ? await factsOf(name) : undefined
           if (facts) yield facts
