@@ -1,16 +1,11 @@
 /**
  * Admission: whether a namespace may store more, decided before the bytes are read.
  *
- * **Exact, though many ask at once.** Whoever is admitted holds what it asked for until its bytes show in the
- * files or in SQL, and a count adds what is held. Between counts the newest one, plus everything admitted since it
- * began, is an upper bound of the usage: as long as a request fits under the limit even so, nothing is counted at
- * all. Only when it does not is there a new count, and only that refuses. So no order of requests passes a limit, and a
- * namespace far below it costs one look at its limits.
- *
- * **What a count may cost.** It reads the versions of one namespace. One that stands at its limit and goes on asking
- * must not keep the server busy with that, so a refusal may rest on a count that is not older than
- * twenty times what it took to make, ten seconds at most: with thousands of versions milliseconds. For that long a
- * namespace may be refused although it has just deleted something; it is never admitted wrongly.
+ * **Exact, though many ask at once.** Who is admitted holds what it asked for until its bytes show in the files or in
+ * SQL, and a count adds what is held. A count reads all versions of the namespace, so it is not made for every request:
+ * the last one, plus whatever was admitted since it began, is an upper bound of the usage, and what fits even so is
+ * admitted by it. Only when something does not fit is there a new count, which those who need one at that time share, and
+ * only a count that began after the request came refuses it: what was deleted before can be used again.
  *
  * **What grows without being asked here**: nothing. Bytes are admitted when they arrive for an upload; converting an
  * upload of the same namespace moves them; converting one of another namespace, a blob, or pointing a label at one
@@ -41,7 +36,7 @@ export interface Hold {
   release(): void
 }
 
-/** What is asked for: bytes, or bytes of an upload that may overlap with what it holds already. */
+/** What is asked for: bytes, which may be those of an upload or of a blob that exists. */
 export interface Wish {
   readonly namespace: string
   readonly bytes: number
@@ -52,53 +47,49 @@ export interface Wish {
     /** Where the bytes begin, when that is certain: a piece sent twice then counts once. */
     readonly offset: number | undefined
   }
+  /** The blob whose size `bytes` is: it counts once, however often it is asked for. */
+  readonly blobUuid?: string
 }
 
-interface Held {
-  readonly namespace: string
-  readonly upload: Wish['upload']
+/** A wish and how much of it was admitted so far. */
+interface Held extends Omit<Wish, 'bytes'> {
   bytes: number
+  /** Counts already, but may turn out to need admission. */
+  isLookedUp: boolean
 }
 
-interface Count {
-  /** Undefined until it is made. */
-  bytes: number | undefined
-  /** Admitted since the count began: it may have seen these, or not. */
-  added: number
-  beganAt: number
-  /** Refusals may rest on it until then. */
-  staleAt: number
+/** At least what a namespace uses. */
+interface Bound {
+  /** NaN until the count is made: nothing fits it then. */
+  bytes: number
+  /** When the count began, by `performance.now()`. */
+  readonly countedAt: number
 }
-
-/** Counting takes no more than this part of the time: a count is good for twenty times what it took. */
-const restFactor = 20
-const maxRestMs = 10_000
 
 /** Who has been admitted, in one server. */
 export class Admission {
   readonly #held = new Set<Held>()
-  readonly #counts = new Map<string, Count>()
+  /** None for namespaces without a limit, for which nobody keeps them up to date. */
+  readonly #bounds = new Map<string, Bound>()
   readonly #counting = new Map<string, Promise<void>>()
 
   /**
    * Admits a wish or throws `quota_exceeded`. The caller releases what it gets when the bytes are stored, or will not
    * be.
    */
-  async hold(parts: AdmissionParts, wish: Wish): Promise<Hold> {
-    const { namespace, upload } = wish
-    const held: Held = { namespace, upload, bytes: 0 }
-    const grow = (bytes: number) =>
-      this.#admit(parts, namespace, this.#overlapping(held, bytes), () => {
-        held.bytes += bytes
-      })
+  async hold(parts: AdmissionParts, { bytes, ...wish }: Wish): Promise<Hold> {
+    const held: Held = { ...wish, bytes: 0, isLookedUp: false }
     this.#held.add(held)
     try {
-      await grow(wish.bytes)
+      if (!(await this.#holdsAlready(parts, held, bytes))) await this.#admit(parts, held, bytes)
     } catch (error) {
       this.#held.delete(held)
       throw error
     }
-    return { grow, release: () => void this.#held.delete(held) }
+    return {
+      grow: (more) => this.#admit(parts, held, more),
+      release: () => void this.#held.delete(held),
+    }
   }
 
   /** Throws `quota_exceeded` if so many bytes would not be admitted now; holds nothing. */
@@ -112,96 +103,87 @@ export class Admission {
     parts: Pick<Parts, 'db' | 'uploadFiles'>,
     namespace: string,
   ): Promise<{ blobBytes: number; uploadBytes: number }> {
+    const { read } = parts.db
     let uploadBytes = 0
     // Uploads first: one that is converted meanwhile then counts twice rather than not at all.
-    for (const uuid of await listUploadUuids(parts.db.read, namespace)) {
+    for (const uuid of await listUploadUuids(read, namespace)) {
       // In this order for the same reason: what is stored in between is no longer held.
-      const held = [...this.#held].filter((entry) => entry.upload?.uuid === uuid)
+      const held = [...this.#held].filter(({ upload }) => upload?.uuid === uuid)
       uploadBytes += expectedSize((await parts.uploadFiles.status(uuid))?.size ?? 0, held)
     }
-    let blobBytes = 0
-    for (const held of this.#held) if (held.namespace === namespace && !held.upload) blobBytes += held.bytes
-    blobBytes += await countBlobBytes(parts.db.read, namespace)
-    return { blobBytes, uploadBytes }
+    let otherBytes = 0
+    const blobUuids: string[] = []
+    for (const held of this.#held) {
+      if (held.namespace !== namespace || held.upload || held.bytes === 0) continue
+      if (held.blobUuid === undefined) otherBytes += held.bytes
+      else blobUuids.push(held.blobUuid)
+    }
+    return { blobBytes: otherBytes + (await countBlobBytes(read, namespace, blobUuids)), uploadBytes }
   }
 
-  /** What of `bytes` more neither the upload has already nor others hold for the same place of it. */
-  #overlapping({ upload, bytes: before }: Held, bytes: number): number {
+  /** Whether the wish is for a blob that a version of the namespace holds; it is held then, should that version go. */
+  async #holdsAlready({ db }: AdmissionParts, held: Held, bytes: number): Promise<boolean> {
+    const { namespace, blobUuid } = held
+    if (blobUuid === undefined) return false
+    // Before looking, so that nobody is given its room should the version go a moment later.
+    Object.assign(held, { bytes, isLookedUp: true })
+    const isHeld = await holdsBlob(db.read, namespace, blobUuid)
+    Object.assign(held, { bytes: isHeld ? bytes : 0, isLookedUp: false })
+    return isHeld
+  }
+
+  async #admit(parts: AdmissionParts, held: Held, bytes: number): Promise<void> {
+    if (bytes === 0) return
+    const { namespace } = held
+    const askedAt = performance.now()
+    for (;;) {
+      const limit = (await limitsOf(parts.db.read, parts.config, namespace)).bytes
+      // From here to its end a turn of this loop waits for nothing, so two cannot be admitted to the same room.
+      const asked = this.#notHeldYet(held, bytes)
+      const bound = this.#bounds.get(namespace)
+      if (limit === 0) this.#bounds.delete(namespace)
+      else if (bound && bound.bytes + asked <= limit) bound.bytes += asked
+      else if (bound && bound.bytes >= 0 && bound.countedAt >= askedAt)
+        throw quotaExceeded('bytes', { limit, used: bound.bytes, asked })
+      else {
+        await this.#recount(parts, namespace)
+        continue
+      }
+      held.bytes += bytes
+      return
+    }
+  }
+
+  /** How much of `bytes` more neither the upload has already nor others hold for the same place of it, or the same blob. */
+  #notHeldYet({ namespace, upload, blobUuid, bytes: before }: Held, bytes: number): number {
+    const others = [...this.#held].filter(
+      (other) => other.bytes > 0 && !other.isLookedUp && other.namespace === namespace,
+    )
+    if (blobUuid !== undefined) return others.some((other) => other.blobUuid === blobUuid) ? 0 : bytes
     if (upload?.offset === undefined) return bytes
     const begin = upload.offset + before
     const end = begin + bytes
     let covered = Math.max(begin, Math.min(end, upload.size))
-    for (const other of this.#held)
+    for (const other of others)
       if (other.upload?.uuid === upload.uuid && other.upload.offset !== undefined)
         covered = Math.max(covered, Math.min(end, other.upload.offset + other.bytes))
     return end - covered
   }
 
-  async #admit(parts: AdmissionParts, namespace: string, bytes: number, take: () => void): Promise<void> {
-    const askedAt = performance.now()
-    for (;;) {
-      const limits = bytes > 0 ? await limitsOf(parts.db.read, parts.config, namespace) : undefined
-      if (!limits?.bytes) {
-        this.#counts.delete(namespace)
-        return take()
-      }
-      const count = this.#counts.get(namespace)
-      if (count?.bytes !== undefined) {
-        const used = count.bytes + count.added
-        if (used + bytes <= limits.bytes) {
-          count.added += bytes
-          return take()
-        }
-        if (count.beganAt >= askedAt || performance.now() < count.staleAt)
-          throw quotaExceeded('bytes', { limit: limits.bytes, used, asked: bytes })
-      }
-      await this.#recount(parts, namespace)
-    }
-  }
-
-  /** Replaces the count; those who want one at the same time share it. */
+  /** Replaces the bound by a count; those who want one at the same time share it. */
   #recount(parts: AdmissionParts, namespace: string): Promise<void> {
     const under = this.#counting.get(namespace)
     if (under) return under
     const work = async () => {
-      const beganAt = performance.now()
-      // From here on nobody is admitted by the former count, which would not tell this one of it.
-      const count: Count = { bytes: undefined, added: 0, beganAt, staleAt: 0 }
-      this.#counts.set(namespace, count)
+      const bound: Bound = { bytes: Number.NaN, countedAt: performance.now() }
+      // From here on nobody is admitted by the former bound, of which this count would not know.
+      this.#bounds.set(namespace, bound)
       const { blobBytes, uploadBytes } = await this.count(parts, namespace)
-      count.bytes = blobBytes + uploadBytes
-      const now = performance.now()
-      count.staleAt = now + Math.min(maxRestMs, (now - beganAt) * restFactor)
+      bound.bytes = blobBytes + uploadBytes
     }
     const counting = work().finally(() => this.#counting.delete(namespace))
     this.#counting.set(namespace, counting)
     return counting
-  }
-}
-
-/** Runs `work`, which makes a version of a blob in a namespace, if the namespace holds the blob or has room for it. */
-export const withRoomForBlob = async <T>(
-  parts: Parts,
-  namespace: string,
-  blob: { readonly uuid: string; readonly size: number },
-  work: () => Promise<T>,
-): Promise<T> => {
-  const isHeld = await holdsBlob(parts.db.read, namespace, blob.uuid)
-  return withRoom(parts, namespace, isHeld ? 0 : blob.size, work)
-}
-
-/** Runs `work`, which stores so many bytes more for a namespace, if there is room for them. */
-export const withRoom = async <T>(
-  parts: Parts,
-  namespace: string,
-  bytes: number,
-  work: () => Promise<T>,
-): Promise<T> => {
-  const hold = await parts.admission.hold(parts, { namespace, bytes })
-  try {
-    return await work()
-  } finally {
-    hold.release()
   }
 }
 
@@ -214,6 +196,16 @@ const expectedSize = (size: number, held: readonly Held[]): number => {
     else end = Math.max(end, upload.offset + bytes)
   }
   return end + atomic
+}
+
+/** Runs `work`, which stores what is wished for, if there is room for it. */
+export const withRoom = async <T>(parts: Parts, wish: Wish, work: () => Promise<T>): Promise<T> => {
+  const hold = await parts.admission.hold(parts, wish)
+  try {
+    return await work()
+  } finally {
+    hold.release()
+  }
 }
 
 /** Refuses one more artifact of a namespace, in the transaction that would make it. */

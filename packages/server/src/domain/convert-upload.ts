@@ -68,7 +68,7 @@ export const convertUpload = async (
     checkExpected(request.expected ?? {}, sealed)
     // In the upload's own namespace its bytes were admitted when they came.
     const { namespace } = request.identity
-    const version = await withRoom(parts, namespace, namespace === owner ? 0 : sealed.size, () =>
+    const version = await withRoom(parts, { namespace, bytes: namespace === owner ? 0 : sealed.size }, () =>
       makeVersion(parts, caller, uuid, request, sealed),
     )
     if (version.added) parts.metrics.conversions.inc({ bytes: version.blob.uuid === uuid ? 'new' : 'known' })

@@ -37,7 +37,7 @@ import type { Transaction } from 'kysely'
 import type { Sql } from '../db/database.ts'
 import type { Millis, Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
-import { withRoomForBlob } from './admission.ts'
+import { withRoom } from './admission.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactWish, checkExpected, convertUpload, type Expected } from './convert-upload.ts'
 import { addVersion } from './versions.ts'
@@ -103,7 +103,8 @@ const convertBlob = async (
     return blob
   }
   const { namespace } = wish.identity
-  const { artifact, added } = await withRoomForBlob(parts, namespace, await findWhole(parts.db.read), () =>
+  const { uuid, size } = await findWhole(parts.db.read)
+  const { artifact, added } = await withRoom(parts, { namespace, bytes: size, blobUuid: uuid }, () =>
     parts.db.write(async (trx) => {
       await requireNamespace(trx, caller, namespace)
       const blob = await findWhole(trx)

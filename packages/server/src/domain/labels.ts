@@ -7,7 +7,7 @@ import type { ArtifactView } from '@holdfast/api/schemas'
 import { deleted, type Sql } from '../db/database.ts'
 import type { Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
-import { withRoomForBlob } from './admission.ts'
+import { withRoom } from './admission.ts'
 import { artifactView } from './artifact-view.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactIdentity, addVersion, retireArtifacts } from './versions.ts'
@@ -36,8 +36,9 @@ export const updateLabel = async (
   const identity = identityOf(caller, ref)
   const { read } = parts.db
   await requireNamespace(read, caller, identity.namespace)
-  const found = await findBlob(read, caller, blobUuid, parts.clock.now())
-  const artifact = await withRoomForBlob(parts, identity.namespace, found, () =>
+  const { uuid, size } = await findBlob(read, caller, blobUuid, parts.clock.now())
+  const wish = { namespace: identity.namespace, bytes: size, blobUuid: uuid }
+  const artifact = await withRoom(parts, wish, () =>
     parts.db.write(async (trx) => {
       await requireNamespace(trx, caller, identity.namespace)
       const blob = await findBlob(trx, caller, blobUuid, parts.clock.now())

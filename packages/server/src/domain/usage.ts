@@ -66,12 +66,24 @@ const liveBlobsOf = (read: Sql, namespace: string) =>
     .where('artifacts.state', '<>', deleted)
     .where('versions.live', '=', 1)
 
-/** Bytes of the distinct blobs that a namespace holds. The cost grows with the number of its versions. */
-export const countBlobBytes = async (read: Sql, namespace: string): Promise<number> => {
+/**
+ * Bytes of the distinct blobs that a namespace holds, or is about to: `more` names those. The cost grows with the number
+ * of its versions.
+ */
+export const countBlobBytes = async (
+  read: Sql,
+  namespace: string,
+  more: readonly string[] = [],
+): Promise<number> => {
+  const live = liveBlobsOf(read, namespace)
+  const all =
+    more.length === 0
+      ? live
+      : live.union(read.selectFrom('blobs').select('uuid as blob_uuid').where('uuid', 'in', more))
   const { bytes } = await read
     .selectFrom('blobs')
     .select(sql<number>`coalesce(sum(size), 0)`.as('bytes'))
-    .where('uuid', 'in', liveBlobsOf(read, namespace))
+    .where('uuid', 'in', all)
     .executeTakeFirstOrThrow()
   return Number(bytes)
 }
