@@ -12,7 +12,7 @@ import { freePort, spawnServer, startServer } from '../support/server.ts'
 
 const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8)
 
-test('a first start makes the data directory, a key, and a client configuration; secrets are private and never printed', async () => {
+test('a first start makes the data directory, a key, and a client configuration; secrets are private and never printed; a second start is refused', async () => {
   const server = await startServer()
   try {
     const file = join(server.dataDir, 'client.json')
@@ -40,14 +40,8 @@ test('a first start makes the data directory, a key, and a client configuration;
       'a-secret-in-a-query',
     ])
       expect(output).not.toContain(secret)
-  } finally {
-    await server.remove()
-  }
-})
 
-test('a second start on the same data directory is refused with words that help', async () => {
-  const server = await startServer()
-  try {
+    // A second start on the same data directory is refused with words that help, and does no harm.
     const second = spawnServer({
       HOLDFAST_DATA_DIR: server.dataDir,
       HOLDFAST_LISTEN: `127.0.0.1:${await freePort()}`,
@@ -67,18 +61,21 @@ test('bad settings and a taken port end the start with one clear message', async
   const server = await startServer()
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
   try {
-    for (const [settings, words] of [
+    const attempts = [
       [{ HOLDFAST_MAX_FILE_SIZE: 'big' }, 'HOLDFAST_MAX_FILE_SIZE'],
       [{ HOLDFAST_LISTEN: 'nowhere' }, 'HOLDFAST_LISTEN'],
       [{ HOLDFAST_LISTEN: new URL(server.url).host }, new URL(server.url).port],
       [{ HOLDFAST_FETCH_ALLOW: '300.1.2.3/99' }, 'HOLDFAST_FETCH_ALLOW'],
-    ] as const) {
-      const { child, output } = spawnServer({ HOLDFAST_DATA_DIR: dataDir, ...settings })
-      const [code] = await once(child, 'exit')
-      expect([settings, code === 1 || code === 2]).toEqual([settings, true])
-      expect(output()).toContain(words)
-      expect(output()).not.toMatch(/\n\s+at /)
-    }
+    ] as const
+    await Promise.all(
+      attempts.map(async ([settings, words], i) => {
+        const { child, output } = spawnServer({ HOLDFAST_DATA_DIR: join(dataDir, String(i)), ...settings })
+        const [code] = await once(child, 'exit')
+        expect([settings, code === 1 || code === 2]).toEqual([settings, true])
+        expect(output()).toContain(words)
+        expect(output()).not.toMatch(/\n\s+at /)
+      }),
+    )
   } finally {
     await server.remove()
     await rm(dataDir, { recursive: true, force: true })
