@@ -110,6 +110,11 @@ export class Report {
     this.#counts.set(what, (this.#counts.get(what) ?? 0) + by)
   }
 
+  /** Keeps the largest of some figures. */
+  highest(what: string, figure: number): void {
+    this.#counts.set(what, Math.max(this.#counts.get(what) ?? figure, figure))
+  }
+
   /** Notes that something was found to be as it should, or not: then with words, printed at once. */
   check(isRight: boolean, words: string | (() => string)): boolean {
     if (isRight) this.#passed += 1

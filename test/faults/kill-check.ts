@@ -2,23 +2,26 @@
  * The independent half of the kill suite: compares what clients were promised with what is there, over HTTP, and with
  * the server stopped in the data directory itself.
  */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Session } from '../support/api.ts'
 import { type Report, sha512 } from './harness.ts'
-import type { ArtifactBook, KillClient, UploadBook } from './kill-client.ts'
+import type { ArtifactBook, KillClient, UploadBook, VersionBook } from './kill-client.ts'
 
-/** Some random objects of each client, or all of them with every byte. */
-export type Depth = 'sample' | 'full'
+/** All bytes of all versions, or of those that have not been read since they were acknowledged, and one more. */
+export type Depth = 'fresh' | 'full'
+
+/** Versions of which every byte has been found right once. */
+const hashed = new WeakSet<VersionBook>()
 
 /** Holds what a client's books say against what the server shows. */
 export const checkClient = async (client: KillClient, depth: Depth, report: Report): Promise<void> => {
-  const some = <T>(list: readonly T[], count: number): readonly T[] =>
-    depth === 'full' ? list : [...list].sort(() => Math.random() - 0.5).slice(0, count)
-  for (const upload of some(client.uploads, 2)) await checkUpload(client, upload, report)
-  for (const artifact of some(client.artifacts, 2)) await checkArtifact(client, artifact, depth, report)
-  for (const uuid of some(client.deletedArtifacts.slice(-20), 1)) {
+  for (const upload of client.uploads) await checkUpload(client, upload, report)
+  const again = Math.floor(Math.random() * client.artifacts.length)
+  for (const [at, artifact] of client.artifacts.entries())
+    await checkArtifact(client, artifact, at === again ? 'full' : depth, report)
+  for (const uuid of client.deletedArtifacts.slice(depth === 'full' ? -20 : -3)) {
     const { status, json } = await client.session.get(`/artifacts/${uuid}`)
     report.check(
       status === 200 && json.state === 'deleted',
@@ -71,8 +74,8 @@ const checkArtifact = async (
       `and is ${status} ${JSON.stringify(found)}`,
   )
   report.count('artifacts checked')
-  const versions = [...artifact.versions]
-  for (const [index, version] of depth === 'full' ? versions : versions.slice(-1)) {
+  for (const [index, version] of artifact.versions) {
+    if (depth === 'fresh' && hashed.has(version)) continue
     const data = await client.session.get(`/blobs/${version.blobUuid}/data`)
     report.check(
       data.status === 200 && sha512(data.bytes) === version.sha512,
@@ -80,6 +83,7 @@ const checkArtifact = async (
         `${client.label}: version ${index} of "${artifact.name}" (blob ${version.blobUuid}) is lost or altered: ` +
         `${data.status}, ${data.bytes.length} of ${version.content.length} bytes`,
     )
+    hashed.add(version)
     report.count('versions re-hashed')
   }
 }
@@ -102,6 +106,25 @@ export const checkAllBlobs = async (system: Session, report: Report): Promise<vo
 /** What belongs at the top of a data directory, and nothing else does. */
 const known =
   /^(holdfast\.db(-wal|-shm)?|lock\.db(-journal|-wal|-shm)?|system\.key|token\.key|client\.json|uploads|blobs|quarantine)$/
+
+/** The bytes of unfinished uploads, which nobody can download, as a stopped server has left them. */
+export const checkUploadFiles = async (
+  dataDir: string,
+  clients: readonly KillClient[],
+  report: Report,
+): Promise<void> => {
+  for (const client of clients)
+    for (const upload of client.uploads) {
+      const bytes = await readFile(join(dataDir, 'uploads', `${upload.uuid}.data`)).catch(() => undefined)
+      report.check(
+        bytes === undefined ? client.mayHaveExpired(upload) : bytes.equals(upload.content),
+        () =>
+          `${client.label}: upload ${upload.uuid} of ${upload.content.length} acknowledged bytes has ` +
+          `${bytes ? `${bytes.length} bytes, or others` : 'no file'}`,
+      )
+      report.count('upload files compared')
+    }
+}
 
 /**
  * Compares the database of a stopped store with its files, both ways. `isQuiet` says that nothing was in flight and
