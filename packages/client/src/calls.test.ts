@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type FaultyProxy, startProxy } from '../../../test/support/faulty-proxy.ts'
 import { createClient as createWebClient, isHoldfastError } from './index.ts'
-import { startProxy, type TestProxy } from './test-proxy.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
 let server: TestServer
-let proxy: TestProxy
+let proxy: FaultyProxy
 beforeAll(async () => {
   server = await startTestServer({ HOLDFAST_TOKEN_LIFETIME: '2' })
   proxy = await startProxy(server.url)
@@ -90,6 +90,24 @@ describe.each(Object.entries(kinds))('a client on %s', (kind, create) => {
     proxy.options = { fault: () => (broken-- > 0 ? { kind: 'status', status: 429 } : undefined) }
     await client.namespaces.create({ namespace: `later-${kind}`, key_name: 'k', key: 's' })
     proxy.options = {}
+  })
+
+  it('never deletes the next one of a name, and takes a lost deletion for done', async () => {
+    await using client = create()
+    const { artifact } = await client.upload({ source: new Blob([`d ${kind}`]), name: `deleted-${kind}` })
+    const losing = (times: number) => {
+      let broken = times
+      proxy.options = { fault: () => (broken-- > 0 ? { kind: 'cut-reply', after: -1 } : undefined) }
+    }
+    losing(1)
+    await expect(client.artifacts.delete(artifact.name)).rejects.toMatchObject({ name: 'NetworkError' })
+    losing(1)
+    expect(await client.artifacts.delete(artifact.uuid)).toBeNull()
+    const { uuid } = await client.uploads.create()
+    losing(2)
+    expect(await client.uploads.delete(uuid)).toBeNull()
+    proxy.options = {}
+    await expect(client.uploads.delete(uuid)).rejects.toMatchObject({ code: 'upload_not_found' })
   })
 
   it('waits for a dependency like the official client', async () => {

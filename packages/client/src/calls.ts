@@ -1,7 +1,7 @@
 /** Typed calls: any JSON route of the contract by its name. */
 import type { Body, JsonRoute, Params, Query, Reply } from '@holdfast/api/contract'
 import { type RouteName, splitPath } from '@holdfast/api/paths'
-import { isPassing, isUntouched, NetworkError } from './errors.ts'
+import { type ErrorCode, isHoldfastError, isPassing, isUntouched, NetworkError } from './errors.ts'
 import { abortable, retrying } from './retry.ts'
 import type { Session } from './session.ts'
 import type { TransportReply } from './transport.ts'
@@ -36,7 +36,26 @@ export interface Page<T> {
  * Routes that do something else when they run twice. All others end in the same state however often they run, so
  * they are repeated after a lost reply.
  */
-const runsOnce = new Set<RouteName>(['createNamespace', 'fetchArtifact', 'unshareArtifact'])
+const runsOnce = new Set<RouteName>([
+  'createNamespace',
+  'deleteLabel',
+  'deleteNamespacedLabel',
+  'deleteVersion',
+  'fetchArtifact',
+  'unshareArtifact',
+])
+
+/** Without its UUID, the artifact that a repeated request would delete may be the next one of that name. */
+const deletesByName = (route: RouteName, { params }: LooseInput): boolean =>
+  route === 'deleteArtifact' && !uuidPattern.test(String((params as Params<'deleteArtifact'>).artifact_ref))
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** What a repeated deletion is told when the lost attempt had worked. */
+const goneAlready: Readonly<Partial<Record<RouteName, ErrorCode>>> = {
+  deleteKey: 'key_name_not_found',
+  deleteNamespace: 'namespace_not_found',
+  deleteUpload: 'upload_not_found',
+}
 
 /** The original hashes the whole file in a conversion; Holdfast has the digest by then. */
 const timeoutOf = async (session: Session, route: RouteName): Promise<number> => {
@@ -44,8 +63,8 @@ const timeoutOf = async (session: Session, route: RouteName): Promise<number> =>
   return slow ? 5 * session.timeoutMs : session.timeoutMs
 }
 
-export const mayRepeat = (route: RouteName, error: unknown): boolean =>
-  isUntouched(error) || (isPassing(error) && !runsOnce.has(route))
+const mayRepeat = (route: RouteName, input: LooseInput, error: unknown): boolean =>
+  isUntouched(error) || (isPassing(error) && !runsOnce.has(route) && !deletesByName(route, input))
 
 const cursorOf = (link: string | null): string | undefined => {
   const next = link?.match(/<([^>]*)>\s*;[^,]*\brel="?next"?/)?.[1]
@@ -64,9 +83,14 @@ export const request = async <T>(
   const signal = session.signalFor(options.signal)
   const bodyGoes = splitPath(route).method !== 'GET' || session.transport.sendsBodyWithGet
   const { policy, onRetry } = session
+  /** An attempt may have worked although its reply was lost. */
+  let mayBeDone = false
   return await retrying(
     { what: route, policy, signal, onRetry },
-    (error) => mayRepeat(route, error),
+    (error) => {
+      mayBeDone ||= !isUntouched(error)
+      return mayRepeat(route, input, error)
+    },
     async () => {
       const timeoutMs = options.timeoutMs ?? (await abortable(timeoutOf(session, route), signal))
       const watchdog = new Watchdog(signal, timeoutMs)
@@ -79,6 +103,11 @@ export const request = async <T>(
           watchdog,
         })
         return await read(reply)
+      } catch (error) {
+        const gone = goneAlready[route]
+        // These routes answer `null`
+        if (mayBeDone && gone !== undefined && isHoldfastError(error, gone)) return null as T
+        throw error
       } finally {
         watchdog.stop()
       }

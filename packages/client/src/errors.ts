@@ -106,8 +106,13 @@ export const isPassing = (error: unknown): boolean =>
   (error instanceof HoldfastError && error.retryable) ||
   (error instanceof UnexpectedReplyError && passingStatuses.has(error.status))
 
+/** What Node calls it when no connection came about. */
+const neverConnected = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+
 /** Whether the server certainly did nothing, so that even a request that must not run twice may be sent again. */
 export const isUntouched = (error: unknown): boolean =>
+  (error instanceof NetworkError &&
+    neverConnected.has(String((error.cause as { code?: unknown } | undefined)?.code))) ||
   (error instanceof HoldfastError && refusedUntouched.has(error.code)) ||
   (error instanceof UnexpectedReplyError && (error.status === 429 || error.status === 425))
 

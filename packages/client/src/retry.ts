@@ -83,6 +83,18 @@ export const retrying = async <T>(
   }
 }
 
+/** Tries one step of a long transfer again as long as `Patience` lasts. */
+export const persisting = async <T>(repeated: Repeated, attempt: () => Promise<T>): Promise<T> => {
+  const patience = new Patience(repeated)
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      await patience.failed(error)
+    }
+  }
+}
+
 /**
  * For long transfers: failures count only since the last progress, and time decides. A line that drops every ten
  * minutes is never given up; one that has been dead for `patienceMs` is.

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type FaultyProxy, isBlobData, startProxy } from '../../../../test/support/faulty-proxy.ts'
 import { createClient as createWebClient } from '../index.ts'
 import type { NodeClient } from '../node/index.ts'
-import { startProxy, type TestProxy } from '../test-proxy.ts'
 import { quickRetry } from '../test-retry.ts'
 import { startTestServer, type TestServer } from '../test-server.ts'
 import type { DownloadProgress } from '../types.ts'
@@ -14,8 +14,10 @@ const MiB = 1024 * 1024
 const size = 20 * MiB + 11
 const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest('hex')
 
+/** Holdfast, and a server without the extensions, with the same content. */
+let servers: readonly { readonly server: TestServer; readonly proxy: FaultyProxy; readonly blob: string }[]
 let server: TestServer
-let proxy: TestProxy
+let proxy: FaultyProxy
 let client: NodeClient
 let digest: string
 let blob: string
@@ -23,25 +25,32 @@ let targets = 0
 let to: string
 
 beforeAll(async () => {
-  server = await startTestServer()
-  proxy = await startProxy(server.url)
-  const { path, bytes } = await server.file('content', size)
-  digest = sha512(bytes)
-  blob = (await server.client().upload({ source: path, name: 'content' })).blobUuid
-  await server.client().upload({ source: new Blob(['older']), name: 'versions' })
-  await server.client().upload({ source: new Blob(['newer']), name: 'versions' })
+  const content = randomBytes(size)
+  digest = sha512(content)
+  servers = await Promise.all(
+    [{}, { HOLDFAST_EXTENSIONS: 'off' }].map(async (settings) => {
+      const server = await startTestServer(settings)
+      await server.client().upload({ source: new Blob(['older']), name: 'versions' })
+      await server.client().upload({ source: new Blob(['newer']), name: 'versions' })
+      const { blobUuid } = await server.client().upload({ source: [content], name: 'content' })
+      return { server, proxy: await startProxy(server.url), blob: blobUuid }
+    }),
+  )
 })
 afterAll(async () => {
-  await proxy.close()
-  await server.remove()
+  for (const { server, proxy } of servers) {
+    await proxy.close()
+    await server.remove()
+  }
 })
-beforeEach(() => {
+const choose = (plain: boolean) => {
+  ;({ server, proxy, blob } = servers[plain ? 1 : 0]!)
   proxy.requests.length = 0
+  proxy.options = {}
   client = server.client({ url: proxy.url })
   to = join(server.directory, `target-${targets++}`)
-})
+}
 
-const isData = (path: string) => /^\/blobs\/[^/]+\/data/.test(path)
 /** Files that a download to `to` left. */
 const left = async () =>
   (await readdir(server.directory)).filter((name) => name.startsWith(basename(to))).sort()
@@ -52,9 +61,8 @@ const interrupted = async (plain: boolean): Promise<void> => {
   const controller = new AbortController()
   let reads = 0
   proxy.options = {
-    plain,
-    fault(_, path) {
-      if (!isData(path)) return undefined
+    fault(method, path) {
+      if (!isBlobData(method, path)) return undefined
       // The later connections end the whole download once the first ones have their data
       if (++reads <= (plain ? 1 : 3)) return { kind: 'cut-reply', after: 3 * MiB }
       controller.abort(new Error('interrupted'))
@@ -63,16 +71,14 @@ const interrupted = async (plain: boolean): Promise<void> => {
   }
   const download = client.download({ blob, to, connections: 1, signal: controller.signal })
   await expect(download).rejects.toThrow('interrupted')
-  proxy.options = { plain }
+  proxy.options = {}
 }
 
 describe.each([
   ['Holdfast', false],
   ['a server without the extensions', true],
 ])('a download from %s', (_, plain) => {
-  beforeEach(() => {
-    proxy.options = { plain }
-  })
+  beforeEach(() => choose(plain))
 
   it('puts verified bytes under the name', async () => {
     const phases = new Map<string, DownloadProgress>()
@@ -90,7 +96,7 @@ describe.each([
     expect(await left()).toEqual([basename(to)])
     expect(phases.get('receive')).toMatchObject({ done: size, total: size, finished: true })
     expect(phases.get('verify')).toMatchObject({ done: size, finished: true })
-    const ranges = proxy.requests.filter((request) => isData(request.split(' ')[1]!)).length
+    const ranges = proxy.requests.filter((request) => isBlobData('GET', request.slice(4))).length
     if (plain) expect(ranges).toBe(1)
     else expect(ranges).toBeGreaterThanOrEqual(4)
   })
@@ -142,9 +148,8 @@ describe.each([
   it('survives cut, silent and refused replies', async () => {
     let reads = 0
     proxy.options = {
-      plain,
-      fault(_, path) {
-        if (!isData(path)) return undefined
+      fault(method, path) {
+        if (!isBlobData(method, path)) return undefined
         const turn = reads++
         if (turn === 0) return { kind: 'cut-reply', after: 5 }
         if (turn === 1) return { kind: 'status', status: 503, retryAfter: '0' }
@@ -185,9 +190,7 @@ describe.each([
 })
 
 describe('a download', () => {
-  beforeEach(() => {
-    proxy.options = {}
-  })
+  beforeEach(() => choose(false))
 
   it('takes the newest version, or the one that is asked for', async () => {
     const text = async (version?: number) => {
@@ -199,12 +202,38 @@ describe('a download', () => {
     await expect(text(3)).rejects.toMatchObject({ code: 'version_not_found' })
   })
 
+  it('ends when the target ends or the caller has had enough, although nobody takes the bytes', async () => {
+    const closing = new Writable({ highWaterMark: 1, write: () => {} })
+    setTimeout(() => closing.destroy(), 50)
+    await expect(client.download({ blob, to: closing })).rejects.toThrow('closed before it had everything')
+    const stuck = new Writable({ highWaterMark: 1, write: () => {} })
+    const signal = AbortSignal.timeout(50)
+    await expect(client.download({ blob, to: stuck, signal })).rejects.toMatchObject({ name: 'TimeoutError' })
+  })
+
+  it('keeps its connections from one range to the next', async () => {
+    const sockets = new Set<unknown>()
+    let ranges = 0
+    proxy.options = {
+      fault(method, path, socket) {
+        if (!isBlobData(method, path)) return undefined
+        ranges++
+        sockets.add(socket)
+        return undefined
+      },
+    }
+    await client.download({ blob, to, connections: 1 })
+    expect(ranges).toBeGreaterThan(1)
+    expect(sockets.size).toBeLessThan(ranges)
+  })
+
   it('works on fetch', async () => {
     const retry = quickRetry
     const web = createWebClient({ url: proxy.url, namespace: 'system', key: server.key, retry })
     let reads = 0
     proxy.options = {
-      fault: (_, path) => (isData(path) && reads++ === 0 ? { kind: 'cut-reply', after: MiB } : undefined),
+      fault: (method, path) =>
+        isBlobData(method, path) && reads++ === 0 ? { kind: 'cut-reply', after: MiB } : undefined,
     }
     const result = await web.download({ blob, to: 'blob' })
     expect(result.verified).toBe(false)

@@ -43,7 +43,8 @@ export async function* readBlob(
         at += wanted.length
         if (wanted.length > 0) yield wanted
         watchdog.touch()
-        if (at === end) return
+        // A reply to a range ends here by itself, and its connection lives on
+        if (at === end && !ranges) return
       }
       if (at < end) throw new NetworkError(`the reply ended ${end - at} bytes early`)
     } catch (error) {

@@ -2,6 +2,7 @@
 import { VerificationError } from '../errors.ts'
 import type { StreamHash } from '../platform.ts'
 import { PhaseMeter } from '../progress.ts'
+import { abortable } from '../retry.ts'
 import type { Session } from '../session.ts'
 import type { DownloadOptions, DownloadProgress, DownloadResult } from '../types.ts'
 import { readBlob } from './read-blob.ts'
@@ -37,7 +38,7 @@ export const downloadToSink = async (
     let received = 0
     for await (const bytes of readBlob(session, blob, { offset, signal })) {
       received += bytes.length
-      await Promise.all([hash?.update(bytes), sink.write(bytes)])
+      await abortable(Promise.all([hash?.update(bytes), sink.write(bytes)]), signal)
       meter.at(offset + received, blob.size)
     }
     meter.at(blob.size, blob.size, { finished: true })

@@ -10,6 +10,22 @@ import { downloadToPath } from './download-file.ts'
 /** A string is a path, except `'blob'`; for a file of that name say `./blob`. A `Writable` is not ended. */
 export type NodeTarget = string | Writable | WritableStream<Uint8Array>
 
+const closedEarly = () => new Error('the target was closed before it had everything')
+
+/** Until the target takes more; rejects when it never will. */
+const drained = async (to: Writable): Promise<void> => {
+  const over = new AbortController()
+  const { signal } = over
+  try {
+    const closed = once(to, 'close', { signal }).then(() => {
+      throw closedEarly()
+    })
+    await Promise.race([once(to, 'drain', { signal }), closed])
+  } finally {
+    over.abort()
+  }
+}
+
 /** Chooses by the target. */
 export const downloadInNode = (
   session: Session,
@@ -23,8 +39,8 @@ export const downloadInNode = (
   if (to instanceof Writable) {
     return downloadToSink(session, createHash, options, {
       async write(bytes) {
-        if (to.errored) throw to.errored
-        if (!to.write(bytes)) await once(to, 'drain')
+        if (to.destroyed) throw to.errored ?? closedEarly()
+        if (!to.write(bytes)) await drained(to)
       },
       async close() {},
       async abort() {},

@@ -105,7 +105,12 @@ class FileSource implements UploadSource {
     if (this.#closed) throw new Error('the file is closed')
     const reading = this.#handle.read(buffer, 0, length, position)
     this.#reads.add(reading)
-    const { bytesRead } = await reading.finally(() => this.#reads.delete(reading))
+    const { bytesRead } = await reading
+      .catch((error: Error) => {
+        // Without its code, which would make it look like a failure of the network
+        throw new Error(`cannot read ${this.description}: ${error.message}`, { cause: error })
+      })
+      .finally(() => this.#reads.delete(reading))
     if (bytesRead === 0)
       throw new SourceChangedError(`${this.description} became shorter while it was uploaded`)
     return bytesRead

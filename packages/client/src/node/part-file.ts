@@ -21,7 +21,9 @@ interface PartState {
   readonly done: readonly Range[]
 }
 
+/** How much a killed program may have to fetch again. */
 const saveEveryMs = 1000
+const saveEveryBytes = 8 * 1024 * 1024
 
 export class PartFile {
   readonly #path: string
@@ -29,6 +31,8 @@ export class PartFile {
   readonly #blob: BlobFacts
   readonly done: RangeSet
   #savedAt = performance.now()
+  /** Bytes written since then. */
+  #unsaved = 0
   #saving: Promise<void> = Promise.resolve()
 
   private constructor(path: string, handle: FileHandle, blob: BlobFacts, done: RangeSet) {
@@ -69,12 +73,15 @@ export class PartFile {
       left = behind(left, bytesWritten)
     }
     this.done.add(position, at)
-    if (performance.now() - this.#savedAt >= saveEveryMs) void this.save().catch(() => {})
+    this.#unsaved += at - position
+    const due = performance.now() - this.#savedAt >= saveEveryMs
+    if (due || this.#unsaved >= saveEveryBytes) void this.save().catch(() => {})
   }
 
   /** Notes what is there. One at a time. */
   save(): Promise<void> {
     this.#savedAt = performance.now()
+    this.#unsaved = 0
     this.#saving = this.#saving
       .catch(() => {})
       .then(() => {

@@ -1,8 +1,8 @@
 import type { ArtifactView, BlobView } from '@holdfast/api/schemas'
 import { call } from '../calls.ts'
-import { isHoldfastError, isPassing, VerificationError } from '../errors.ts'
+import { isHoldfastError, VerificationError } from '../errors.ts'
 import { PhaseMeter } from '../progress.ts'
-import { Patience } from '../retry.ts'
+import { persisting } from '../retry.ts'
 import type { UploadProgress } from '../types.ts'
 import type { OpenUpload, UploadRun } from './engine.ts'
 
@@ -24,23 +24,13 @@ const convert = async (run: UploadRun, fields: Fields): Promise<ArtifactView> =>
   const { session, options, signal } = run
   const meter = new PhaseMeter<UploadProgress>(options.onProgress, { phase: 'convert', resumed: 0 })
   const { policy, onRetry } = session
-  const patience = new Patience({ what: 'convertUpload', policy, signal, onRetry })
-  const body = { ...fields, ...targetFields(run) }
+  const input = { params: { name: options.name }, body: { ...fields, ...targetFields(run) } }
   meter.at(0, 1)
-  for (;;) {
-    try {
-      const artifact = await call(
-        session,
-        'convertUpload',
-        { params: { name: options.name }, body },
-        { signal },
-      )
-      meter.at(1, 1, { finished: true })
-      return artifact
-    } catch (error) {
-      await patience.failed(error)
-    }
-  }
+  const artifact = await persisting({ what: 'convertUpload', policy, signal, onRetry }, () =>
+    call(session, 'convertUpload', input, { signal }),
+  )
+  meter.at(1, 1, { finished: true })
+  return artifact
 }
 
 /** What the server shall check, where it can. */
@@ -91,7 +81,12 @@ const checkAfterwards = async (
   sha512: string | undefined,
 ): Promise<void> => {
   if (artifact.blob_uuid === undefined) return
-  const blob = await call(run.session, 'showBlob', { params: { blob_uuid: artifact.blob_uuid } }, run)
+  const { session, signal } = run
+  const { policy, onRetry } = session
+  const params = { blob_uuid: artifact.blob_uuid }
+  const blob = await persisting({ what: 'showBlob', policy, signal, onRetry }, () =>
+    call(session, 'showBlob', { params }, { signal }),
+  )
   const size = run.source.size!
   if (blob.size !== size) {
     throw new VerificationError(
@@ -109,12 +104,11 @@ const checkAfterwards = async (
 
 /** The upload is gone from a server that forgets conversions: perhaps ours worked and only its reply was lost. */
 const convertLost = async (run: UploadRun, sha512: string): Promise<ArtifactView | undefined> => {
+  const { session, signal } = run
+  const { policy, onRetry } = session
   const params = { algorithm: 'sha512', hash: sha512 }
-  try {
-    const blob = await call(run.session, 'findBlob', { params }, { signal: run.signal })
-    return blob === null ? undefined : await convertBlob(run, blob, sha512)
-  } catch (error) {
-    if (isPassing(error)) throw error
-    return undefined
-  }
+  const blob = await persisting({ what: 'findBlob', policy, signal, onRetry }, () =>
+    call(session, 'findBlob', { params }, { signal }),
+  )
+  return blob === null ? undefined : await convertBlob(run, blob, sha512)
 }

@@ -13,6 +13,8 @@
  *   (Holdfast), or the upload is cut to the last size the server confirmed (the original), and sending goes on from
  *   there. With conditional appends a request that was believed lost but arrives late is refused by its offset, so no
  *   byte can land twice. There is no limit to the number of failures, only to the time without progress.
+ * - **An upload of an earlier run** that is gone was probably converted, and only the news of it was lost. So the content is
+ *   looked up before anything is sent.
  * - **The upload** is made anew when the server does not know it any more, or when its content turns out wrong at the
  *   conversion: twice at most, and only if the source can be read again.
  * - **The conversion** names the size and the digest we know, so that a version can only come from the right bytes; it
@@ -120,19 +122,18 @@ const transfer = async (run: UploadRun): Promise<UploadResult> => {
   hashing?.catch(() => {}) // seen where it is awaited
   let mayLookUp = options.lookup !== false && source.repeatable && hashing !== undefined
 
-  if (mayLookUp && source.size! <= lookUpFirstBytes && !(await run.memory.recall())) {
-    const sha512 = await hashing!
-    const blob = await lookUp(run, sha512)
-    mayLookUp = false
-    if (blob) {
-      const artifact = await convertBlob(run, blob, sha512)
-      if (artifact) return result(run, artifact, sha512, true)
-    }
-  }
-
   for (let restarts = 0; ; restarts++) {
     try {
-      const upload = await openUpload(run)
+      const earlier = await findEarlier(run)
+      const comesFirst = earlier === 'gone' || (!earlier && source.size! <= lookUpFirstBytes)
+      if (mayLookUp && comesFirst) {
+        mayLookUp = false
+        const sha512 = await hashing!
+        const blob = await lookUp(run, sha512)
+        const artifact = blob && (await convertBlob(run, blob, sha512))
+        if (artifact) return result(run, artifact, sha512, true)
+      }
+      const upload = typeof earlier === 'object' ? earlier : await createUpload(run)
       return await fill(run, upload, hashing, mayLookUp)
     } catch (error) {
       await afterFailure(run, error, restarts)
@@ -153,24 +154,29 @@ const afterFailure = async (run: UploadRun, error: unknown, restarts: number): P
   if (!unusable || !run.source.repeatable || restarts >= maxRestarts || run.signal.aborted) throw error
 }
 
-/** Finds the upload of an earlier run again, or makes one. */
-const openUpload = async (run: UploadRun): Promise<OpenUpload> => {
-  const { session, memory, server, source, words, signal, options } = run
+/** Finds the upload of an earlier run again, if there was one. */
+const findEarlier = async (run: UploadRun): Promise<OpenUpload | 'gone' | undefined> => {
+  const { memory, server, source, signal, options } = run
   const earlier = await memory.recall()
-  if (earlier) {
-    try {
-      const offset = await server.recover(earlier.uploadUuid, earlier.acknowledged, signal)
-      if (offset <= source.size!) {
-        run.resumed = offset
-        options.onUpload?.({ uuid: earlier.uploadUuid, node: earlier.node, resumed: offset })
-        return { uuid: earlier.uploadUuid, node: earlier.node, offset }
-      }
-      await memory.abandon()
-    } catch (error) {
-      if (!isHoldfastError(error, 'upload_not_found')) throw error
-      await memory.forget()
+  if (earlier === undefined) return undefined
+  try {
+    const offset = await server.recover(earlier.uploadUuid, earlier.acknowledged, signal)
+    if (offset <= source.size!) {
+      run.resumed = offset
+      options.onUpload?.({ uuid: earlier.uploadUuid, node: earlier.node, resumed: offset })
+      return { uuid: earlier.uploadUuid, node: earlier.node, offset }
     }
+    await memory.abandon()
+    return undefined
+  } catch (error) {
+    if (!isHoldfastError(error, 'upload_not_found')) throw error
+    await memory.forget()
+    return 'gone'
   }
+}
+
+const createUpload = async (run: UploadRun): Promise<OpenUpload> => {
+  const { session, memory, source, words, signal, options } = run
   run.resumed = 0
   const declared = words.has('upload-size') && source.size !== undefined ? { size: source.size } : {}
   const view = await call(session, 'createUpload', { body: declared }, { signal })

@@ -4,8 +4,9 @@ import type { UploadOptions, UploadTarget } from '../types.ts'
 import type { UploadSource } from './source.ts'
 import { type StateStore, stateKey, type UploadRecord } from './state.ts'
 
-/** Records of servers that tell the size themselves need not follow every chunk. */
+/** A record need not follow every chunk; what it does not know of, a server without `upload-status` gets again. */
 const saveEveryMs = 1000
+const saveEveryBytes = 8 * 1024 * 1024
 /** Giving an upload up is a courtesy; it may not hold anybody up. */
 const courtesyMs = 5000
 
@@ -22,6 +23,7 @@ export class UploadMemory {
   #record: UploadRecord | undefined
   #sha512: string | undefined
   #savedAt = Number.NEGATIVE_INFINITY
+  #savedBytes = 0
   #saving: Promise<void> = Promise.resolve()
 
   constructor(
@@ -80,7 +82,8 @@ export class UploadMemory {
   acknowledged(bytes: number): void {
     if (this.#record === undefined) return
     this.#record = { ...this.#record, acknowledged: bytes }
-    if (performance.now() - this.#savedAt >= saveEveryMs) void this.#save()
+    const due = performance.now() - this.#savedAt >= saveEveryMs
+    if (due || bytes - this.#savedBytes >= saveEveryBytes) void this.#save()
   }
 
   hashed(sha512: string): void {
@@ -126,6 +129,7 @@ export class UploadMemory {
   /** One write at a time, in order. */
   async #save(): Promise<void> {
     this.#savedAt = performance.now()
+    this.#savedBytes = this.#record?.acknowledged ?? 0
     this.#saving = this.#saving.then(async () => {
       if (this.#record !== undefined) await this.#store?.set(this.#key, this.#record).catch(() => {})
     })

@@ -24,7 +24,8 @@ export const sendAll = async (run: UploadRun, upload: OpenUpload, signal: AbortS
       const onSent = (bytes: number) => {
         run.sent += bytes
         out += bytes
-        meter.at(upload.offset + out, source.size)
+        // A chunk that goes out again after a new login is not more progress
+        meter.at(upload.offset + Math.min(out, length), source.size)
       }
       try {
         const size = await server.append(upload.uuid, upload.offset, source.body(upload.offset, length), {

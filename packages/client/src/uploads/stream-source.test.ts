@@ -82,6 +82,17 @@ describe('a stream source', () => {
     await source.close()
   })
 
+  it('reads on although a piece is larger than all that is read ahead', async () => {
+    const source = openStreamSource([new Uint8Array(20 << 20), new Uint8Array(1)], undefined, undefined)
+    let offset = 0
+    for (let length = -1; length !== 0; offset += length) {
+      length = await source.prepare(offset, 7 << 20, AbortSignal.timeout(5000))
+      source.acknowledge(offset + length)
+    }
+    expect(offset).toBe((20 << 20) + 1)
+    await source.close()
+  })
+
   it('ends a wait for a stream that hangs', async () => {
     const controller = new AbortController()
     const source = openStreamSource(

@@ -27,6 +27,8 @@ class StreamSource implements UploadSource {
   #start = 0
   /** Offset behind the last byte of the last piece. */
   #end = 0
+  /** What the server has; the first piece may begin before it. */
+  #acknowledged = 0
   #ended = false
   #failure: { readonly error: unknown } | undefined
   /** Wakes who waits for a change of the window. */
@@ -76,6 +78,7 @@ class StreamSource implements UploadSource {
   }
 
   acknowledge(offset: number): void {
+    this.#acknowledged = offset
     while (this.#pieces.length > 0 && this.#start + this.#pieces[0]!.length <= offset) {
       this.#start += this.#pieces.shift()!.length
     }
@@ -106,7 +109,7 @@ class StreamSource implements UploadSource {
   async #read(): Promise<void> {
     try {
       while (!this.#closed) {
-        while (this.#end - this.#start >= windowBytes && !this.#closed) await this.#changed.promise
+        while (this.#end - this.#acknowledged >= windowBytes && !this.#closed) await this.#changed.promise
         const next = await this.#iterator.next()
         if (next.done) break
         if (next.value.length === 0) continue
