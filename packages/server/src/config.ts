@@ -138,12 +138,21 @@ export const settings = {
     10_000,
     'Most unfinished uploads a namespace may have; 0 is no limit. Not for the namespace system.',
   ),
-  maxConnections: count('HOLDFAST_MAX_CONNECTIONS', 10_000, 'Most open connections; more are not accepted.'),
+  maxConnections: count(
+    'HOLDFAST_MAX_CONNECTIONS',
+    10_000,
+    'Most open connections; more are not accepted. 0 is no limit.',
+  ),
   maxRequests: count('HOLDFAST_MAX_REQUESTS', 1024, 'Most requests in flight; 0 is no limit.'),
   namespaceMaxRequests: count(
     'HOLDFAST_NAMESPACE_MAX_REQUESTS',
     512,
-    'Most requests in flight of one namespace; 0 is no limit.',
+    'Most requests in flight of one namespace, and of all clients without a token together; 0 is no limit.',
+  ),
+  requestTimeout: seconds(
+    'HOLDFAST_REQUEST_TIMEOUT',
+    30,
+    'How long the headers of a request, and then its JSON body, may take to arrive. Not for the bytes of uploads.',
   ),
   downloadStall: seconds(
     'HOLDFAST_DOWNLOAD_STALL',

@@ -17,6 +17,22 @@ export const createMetrics = () => {
       buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
       registers,
     }),
+    requestsInFlight: new Gauge({
+      name: 'holdfast_requests_in_flight',
+      help: 'Requests being worked on, health checks not counted',
+      registers,
+    }),
+    connections: new Gauge({ name: 'holdfast_connections', help: 'Open connections', registers }),
+    droppedConnections: new Counter({
+      name: 'holdfast_dropped_connections_total',
+      help: 'Connections closed unheard because there were too many',
+      registers,
+    }),
+    freeBytes: new Gauge({
+      name: 'holdfast_free_bytes',
+      help: 'Free bytes on the filesystem of the data directory',
+      registers,
+    }),
     receivedBytes: new Counter({
       name: 'holdfast_received_bytes_total',
       help: 'Bytes of uploads received',

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { parseConfig } from '../config.ts'
+import { type Config, parseConfig } from '../config.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Parts } from '../parts.ts'
 import type { Call, HandledRoute, Handlers } from './handlers.ts'
@@ -28,11 +28,19 @@ const tell = async (_parts: Parts, { caller, params, query, body }: Call<Handled
   ({ caller, params, query, body }) as never
 
 export const startHttp = async (
-  overrides: { handlers?: Partial<Handlers>; rawHandlers?: Partial<RawHandlers> } = {},
+  overrides: {
+    handlers?: Partial<Handlers>
+    rawHandlers?: Partial<RawHandlers>
+    settings?: Partial<Config>
+  } = {},
 ): Promise<Fixture> => {
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: (line) => void lines.push(JSON.parse(line)) })
-  const parts = { config: parseConfig({}), log, metrics: createMetrics() } as Parts
+  const parts = {
+    config: { ...parseConfig({}), ...overrides.settings },
+    log,
+    metrics: createMetrics(),
+  } as Parts
   const readAll: RawHandlers['appendUpload'] = async (_parts, _call, { raw }, reply) => {
     let size = 0
     for await (const chunk of new RequestBody(raw, 500)) size += chunk.length

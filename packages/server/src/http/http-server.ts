@@ -13,17 +13,17 @@ import { observe } from './request-log.ts'
 
 /** Long enough for every name that fits into the headers, so that its length is refused by validation. */
 const maxHeaderBytes = 16 * 1024
-const headersTimeoutMs = 20_000
 const keepAliveMs = 75_000
 /** Silence in both directions after which a connection is given up, also one whose client reads no further. */
 const idleMs = 10 * 60_000
-const maxConnections = 10_000
 
 /** Makes the answers of a server; `isStopping` tells whether it is going down, and takes no more work. */
 export type MakeRoutes = (isStopping: () => boolean) => Omit<Routes, 'isStopping'>
 
 /** Makes the instance. `close` stops it: no new requests, those in flight are finished. */
 export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstance => {
+  const { config, metrics } = parts
+  const headersTimeoutMs = config.requestTimeout * 1000
   const app = Fastify({
     loggerInstance: parts.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -37,20 +37,25 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
     http: {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs / 2),
       requireHostHeader: false,
     },
     routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: maxHeaderBytes },
     exposeHeadRoutes: false,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      observe(parts.metrics, request, reply)
+      observe(metrics, request, reply)
       sendError(error, request, reply)
     },
     clientErrorHandler: answerClientError(parts.log),
   })
   const server = app.server
-  server.maxConnections = maxConnections
+  server.maxConnections = config.maxConnections || Number.POSITIVE_INFINITY
+  server.on('drop', () => metrics.droppedConnections.inc())
+  server.on('connection', (socket) => {
+    metrics.connections.inc()
+    socket.once('close', () => metrics.connections.dec())
+  })
   // `100 Continue` is sent when the body is first read, and never when the request is refused before.
   server.on('checkContinue', (raw, response) => {
     deferContinue(raw, response)

@@ -1,6 +1,7 @@
 /**
  * Routes whose reply is not JSON made by a handler: pages, documents, headers, bytes.
  */
+import { statfs } from 'node:fs/promises'
 import { showUpload } from '../domain/uploads.ts'
 import { appendUpload } from './append-route.ts'
 import type { RawHandlers } from './register.ts'
@@ -22,8 +23,11 @@ export const rawHandlers = (openapi: string): RawHandlers => ({
   showRoot: async (_parts, _call, _request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', rootPagePolicy).send(rootPage),
 
-  showMetrics: async ({ metrics: { registry } }, _call, _request, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
+  showMetrics: async ({ config, metrics: { registry, freeBytes } }, _call, _request, reply) => {
+    const { bavail, bsize } = await statfs(config.dataDir)
+    freeBytes.set(bavail * bsize)
+    return reply.type(registry.contentType).send(await registry.metrics())
+  },
 
   showOpenapi: async (_parts, _call, _request, reply) => reply.type('application/json').send(openapi),
 })

@@ -1,7 +1,7 @@
 /**
  * Puts every route of the contract on a Fastify instance: method and path from `paths.ts`, validation from
  * `contract.ts`, the answer from the handlers. Every request passes the same stations in this order: request id,
- * access token, body, validation, handler. Whatever one of them refuses ends in `errors.ts`.
+ * access token, room for one more request, body, validation, handler. Whatever one of them refuses ends in `errors.ts`.
  */
 import { routeContract } from '@holdfast/api/contract'
 import { HoldfastError } from '@holdfast/api/errors'
@@ -11,6 +11,7 @@ import type { Caller, Parts } from '../parts.ts'
 import { callOf } from './call.ts'
 import { sendError } from './errors.ts'
 import type { Call, HandledRoute, Handler, Handlers } from './handlers.ts'
+import { RequestsInFlight } from './in-flight.ts'
 import { readJsonBody } from './json-body.ts'
 import { refuseUnknown } from './not-found.ts'
 import { requestIdHeader } from './request-id.ts'
@@ -59,8 +60,8 @@ export interface Routes {
   isStopping(): boolean
 }
 
-/** Routes that answer while the server is going down: they tell of it. */
-const answeredWhileStopping: ReadonlySet<RouteName> = new Set<RouteName>([
+/** Routes that answer while the server is going down, or has too much to do: they tell of it. */
+const answeredAlways: ReadonlySet<RouteName> = new Set<RouteName>([
   'showHealth',
   'showReadiness',
   'showMetrics',
@@ -74,7 +75,9 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   app.addHttpMethod('QUERY', { hasBody: false, overrideExisting: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', async ({ raw, routeOptions: { config } }: FastifyRequest) =>
-    config.route === undefined || config.bytes ? undefined : readJsonBody(raw),
+    config.route === undefined || config.bytes
+      ? undefined
+      : readJsonBody(raw, parts.config.requestTimeout * 1000),
   )
   app.setValidatorCompiler(compileValidator)
   app.decorateRequest('caller')
@@ -94,10 +97,17 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   if (!parts.config.extensions) removeExtensions(app, parts)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler(refuseUnknown)
-  for (const name of Object.keys(paths) as RouteName[]) registerRoute(app, parts, routes, name)
+  const inFlight = new RequestsInFlight(parts.config, parts.metrics.requestsInFlight)
+  for (const name of Object.keys(paths) as RouteName[]) registerRoute(app, parts, routes, inFlight, name)
 }
 
-const registerRoute = (app: FastifyInstance, parts: Parts, routes: Routes, name: RouteName): void => {
+const registerRoute = (
+  app: FastifyInstance,
+  parts: Parts,
+  routes: Routes,
+  inFlight: RequestsInFlight,
+  name: RouteName,
+): void => {
   const contract = routeContract(name)
   const { method, path } = splitPath(name)
   const { params, query, headers, body } = contract
@@ -105,11 +115,15 @@ const registerRoute = (app: FastifyInstance, parts: Parts, routes: Routes, name:
     url: path.replace(/\{(\w+)\}/g, ':$1'),
     config: { route: name, ...(contract.bytes ? { bytes: true as const } : {}) },
     schemaErrorFormatter: describeFailure(contract),
-    onRequest: async (request: FastifyRequest) => {
+    onRequest: async (request: FastifyRequest, reply: FastifyReply) => {
       request.caller = contract.public
         ? { namespace: '', keyName: '', requestId: request.id }
         : await routes.authenticate(parts, request.headers.authorization, request.id)
-      if (routes.isStopping() && !answeredWhileStopping.has(name)) throw new HoldfastError('unavailable')
+      if (answeredAlways.has(name)) return
+      if (routes.isStopping()) throw new HoldfastError('unavailable')
+      const leave = inFlight.enter(request.caller.namespace)
+      if (reply.raw.destroyed) leave()
+      else reply.raw.once('close', leave)
     },
     handler: handlerOf(parts, routes, name),
   }

@@ -10,7 +10,7 @@ import { blobPath, blobRow, makeNamespaces, refer, storeBlob } from '../domain/b
 import { callerOf, createTestParts, type TestParts } from '../test-parts.ts'
 import { callOf } from './call.ts'
 import { sendError } from './errors.ts'
-import { sendWithin } from './send-blob-data.ts'
+import { sendBlobData } from './send-blob-data.ts'
 
 const bytes = randomBytes(2.5 * blockSize)
 const size = bytes.length
@@ -44,8 +44,9 @@ beforeAll(async () => {
     },
     handler: (incoming, reply) => {
       incoming.caller = callerOf(String(incoming.headers['x-namespace'] ?? 'alice'))
-      const patience = Number(incoming.headers['x-patience'] ?? 60_000)
-      const done = sendWithin(patience, parts, callOf(incoming, reply), incoming, reply)
+      const downloadStall = Number(incoming.headers['x-patience'] ?? 60_000) / 1000
+      const config = { ...parts.config, downloadStall }
+      const done = sendBlobData({ ...parts, config }, callOf(incoming, reply), incoming, reply)
       handled.push(done)
       return done
     },

@@ -19,22 +19,10 @@ import { attachment } from './content-disposition.ts'
 import type { Call } from './handlers.ts'
 import { parseRange } from './range.ts'
 
-/** A client that takes no byte for so long is gone. As long as it takes some, it may take its time. */
-const idleMs = 5 * 60_000
-
 type DataRoute = 'readBlob' | 'headBlobData'
 
 /** Answers both routes. */
-export const sendBlobData = (
-  parts: Parts,
-  call: Call<DataRoute>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> => sendWithin(idleMs, parts, call, request, reply)
-
-/** The same with another patience. */
-export const sendWithin = async (
-  patienceMs: number,
+export const sendBlobData = async (
   parts: Parts,
   call: Call<DataRoute>,
   request: FastifyRequest,
@@ -59,7 +47,8 @@ export const sendWithin = async (
     return reply
   }
   noteUse(parts, call.caller, blob.row.uuid)
-  reply.raw.setTimeout(patienceMs, () => reply.raw.destroy())
+  // A client that takes no byte for so long is gone. As long as it takes some, it may take its time.
+  reply.raw.setTimeout(parts.config.downloadStall * 1000, () => reply.raw.destroy())
   try {
     await sendBlob(parts, blob.row, {
       offset: wish.offset,
