@@ -274,9 +274,11 @@ test('Expect: 100-continue is answered before the body is sent', async () => {
   })
   expect(answer!.head).toMatch(/^HTTP\/1.1 100 Continue/)
   expect(await sizeOf(uuid)).toBe(3)
-  const refused = await sendRaw(server.url, [
-    head('00000000-0000-4000-8000-000000000000', 3, 'Expect: 100-continue\r\n'),
-  ])
+  const refused = await sendRaw(
+    server.url,
+    [head('00000000-0000-4000-8000-000000000000', 3, 'Expect: 100-continue\r\n')],
+    { until: /"request_id"/ },
+  )
   expect(refused!.head).toMatch(/^HTTP\/1.1 404/)
 })
 
@@ -294,7 +296,7 @@ describe('limits', () => {
   test('a body over the limit is refused before it is read', async () => {
     const { uuid } = (await session.post('/upload')).json
     const answer = await sendRaw(small.url, [
-      `POST /upload/${uuid} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${session.token}\r\nContent-Length: 700000\r\n\r\n`,
+      `POST /upload/${uuid} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${session.token}\r\nConnection: close\r\nContent-Length: 700000\r\n\r\n`,
     ])
     expect(answer!.status).toBe(413)
     expect(JSON.parse(answer!.body)).toMatchObject({ status: 413 })

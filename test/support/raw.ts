@@ -9,13 +9,18 @@ export interface RawAnswer {
 }
 
 /**
- * Sends `parts` one after the other and reads until the server closes or `timeoutMs` have passed.
- * With `cut`, the client's side is destroyed right after the last part.
+ * Sends `parts` one after the other and reads until the server closes, what came matches `until`, or `timeoutMs` have
+ * passed. With `cut`, the client's side is destroyed right after the last part.
  */
 export const sendRaw = async (
   url: string,
   parts: readonly (string | Buffer)[],
-  { cut = false, pauseMs = 0, timeoutMs = 5000 } = {},
+  {
+    cut = false,
+    pauseMs = 0,
+    timeoutMs = 5000,
+    until,
+  }: { cut?: boolean; pauseMs?: number; timeoutMs?: number; until?: RegExp } = {},
 ): Promise<RawAnswer | undefined> => {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -24,7 +29,10 @@ export const sendRaw = async (
   try {
     await once(socket, 'connect')
     const received: Buffer[] = []
-    socket.on('data', (data) => received.push(data))
+    socket.on('data', (data) => {
+      received.push(data)
+      if (until?.test(Buffer.concat(received).toString('latin1'))) socket.destroy()
+    })
     const closed = once(socket, 'close')
     for (const part of parts) {
       await new Promise((resolve) => socket.write(part, resolve))
