@@ -52,6 +52,8 @@ const plainFields: Readonly<Record<string, unknown>> = {
   type: 'image',
   state: 'created',
   created_after: 0,
+  job: 'collect-blobs',
+  wait: 0,
 }
 
 /** What a body must hold for the request to come as far as the object in question. */

@@ -7,6 +7,7 @@
  * `internal` and `unavailable`; routes that need a token also the token errors.
  */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
+import { adminContract } from './admin-contract.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RouteName } from './paths.ts'
 import {
@@ -43,7 +44,7 @@ export interface RawReply {
 /** What the contract says of one route. */
 export interface RouteContract {
   readonly summary: string
-  readonly tag: 'server' | 'namespaces' | 'uploads' | 'artifacts' | 'labels' | 'blobs'
+  readonly tag: 'server' | 'namespaces' | 'uploads' | 'artifacts' | 'labels' | 'blobs' | 'administration'
   /** Whether the route works without an access token. */
   readonly public?: true
   readonly params?: TObject
@@ -728,6 +729,8 @@ export const contract = {
     reply: Type.Union([BlobView, Type.Null()]),
     errors: ['hash_algorithm_unknown'],
   },
+
+  ...adminContract,
 
   deleteInstances: {
     summary: 'There are no instances here: an empty list',

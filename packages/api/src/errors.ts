@@ -106,6 +106,9 @@ export const errorTable = define({
   ],
   hash_algorithm_unknown: [400, 'unknown hash algorithm'],
 
+  // Administration
+  job_not_found: [404, 'there is no such job'],
+
   // The server
   internal: [500, 'internal server error', 'retry'],
   unavailable: [503, 'the server is stopping or not ready', 'retry'],

@@ -78,6 +78,18 @@ export const paths = {
   deleteBlobMetadata: 'DELETE /blobs/{blob_uuid}/metadata/{key}',
   findBlob: 'GET /blob_checksums/{algorithm}/{hash}',
 
+  // Administration: for the namespace system only
+  listJobs: 'GET /admin/jobs',
+  showJob: 'GET /admin/jobs/{job}',
+  runJob: 'POST /admin/jobs/{job}',
+  previewCollection: 'GET /admin/collection',
+  explainBlob: 'GET /admin/blobs/{blob_uuid}',
+  verifyBlob: 'POST /admin/blobs/{blob_uuid}/verification',
+  showBlobVerification: 'GET /admin/blobs/{blob_uuid}/verification',
+  verifyAll: 'POST /admin/verification',
+  showVerification: 'GET /admin/verification',
+  listQuarantine: 'GET /admin/quarantine',
+
   // `sf-client namespace clean` empties these two as well; there is never anything in them here (wire contract, B9)
   deleteInstances: 'DELETE /instances',
   deleteNetworks: 'DELETE /networks',

@@ -128,6 +128,11 @@ const VersionEntry = Type.Object({
   depends_on: Type.Null(),
   instances: Type.Optional(Type.Array(Type.String())),
   created_at: Type.Optional(Seconds),
+  state: Type.Optional(
+    Type.Literal('quarantined', {
+      description: 'Only when the stored bytes are damaged; the same content, uploaded again, heals them',
+    }),
+  ),
 })
 
 export const ArtifactView = Type.Object(

@@ -9,6 +9,7 @@ import { verifyToken } from './domain/tokens.ts'
 import { createHttp } from './http/http-server.ts'
 import { buildOpenapi } from './http/openapi.ts'
 import { rawHandlers } from './http/raw-routes.ts'
+import { adminHandlers } from './http/routes/admin.ts'
 import { artifactHandlers } from './http/routes/artifacts.ts'
 import { authHandlers } from './http/routes/auth.ts'
 import { blobHandlers } from './http/routes/blobs.ts'
@@ -33,6 +34,7 @@ export const createApp = async (parts: Parts): Promise<FastifyInstance> => {
       ...artifactHandlers,
       ...labelHandlers,
       ...blobHandlers,
+      ...adminHandlers,
       ...serverHandlers(isStopping),
     },
     rawHandlers: rawHandlers(JSON.stringify(openapi)),

@@ -44,6 +44,7 @@ export const artifactViews = async (
           depends_on: null,
           created_at: version.created_at / 1000,
           ...(instances && { instances: [] }),
+          ...(version.state === 'quarantined' && { state: version.state }),
         },
       ]),
     )
@@ -75,9 +76,12 @@ export const artifactView = async (
   options?: { readonly instances?: boolean },
 ): Promise<ArtifactView> => (await artifactViews(sql, reach, [row], options))[0]!
 
+type ShownVersion = Pick<Row<'versions'>, 'idx' | 'blob_uuid' | 'created_at'> &
+  Pick<Row<'blobs'>, 'size' | 'state'>
+
 /** The versions shown of each artifact, ascending. */
 const readVersions = async (sql: Sql, artifactUuids: readonly string[]) => {
-  const byArtifact = new Map<string, { idx: number; blob_uuid: string; size: number; created_at: number }[]>()
+  const byArtifact = new Map<string, ShownVersion[]>()
   for (const uuids of batches(artifactUuids)) {
     const rows = await sql
       .selectFrom('versions')
@@ -89,6 +93,7 @@ const readVersions = async (sql: Sql, artifactUuids: readonly string[]) => {
         'versions.blob_uuid',
         'versions.created_at',
         'blobs.size',
+        'blobs.state',
       ])
       .where('versions.artifact_uuid', 'in', uuids)
       .where(isShown)

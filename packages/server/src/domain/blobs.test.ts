@@ -3,7 +3,6 @@ import { expect, test } from 'vitest'
 import { callerOf, createTestParts, type TestParts } from '../test-parts.ts'
 import { blobRow, makeNamespaces, refer, storeBlob } from './blob-fixture.ts'
 import { listBlobs, noteUse, openBlobFor, showBlob, showChecksum } from './blobs.ts'
-import { explainBlob } from './explain-blob.ts'
 import { findBlobByHash } from './find-blob.ts'
 import { endLeasesOf, leaseBlob } from './leases.ts'
 import { setMetadata } from './metadata.ts'
@@ -219,24 +218,4 @@ test('the use of a blob is noted at most once a minute', async () => {
   expect(await use()).toBe(1_700_000_000)
   parts.clock.advance(1)
   expect(await use()).toBe(1_700_000_060)
-})
-
-test('explains why a blob is alive and when it may go', async () => {
-  await using parts = await setUp()
-  const { uuid } = await storeBlob(parts, hello)
-  const { artifact } = await refer(parts, 'alice', 'x', uuid)
-  expect(await explainBlob(parts, uuid)).toMatchObject({
-    references: [{ artifact: artifact.uuid, namespace: 'alice', name: 'x', index: 1 }],
-    collectable_at: null,
-  })
-  await deleteVersion(parts, alice, artifact.uuid, 1)
-  parts.clock.advance(10)
-  await parts.db.write((trx) => leaseBlob(trx, parts, uuid, 'alice'))
-  expect(await explainBlob(parts, uuid)).toMatchObject({
-    references: [],
-    leases: [{ namespace: 'alice' }],
-    unreferenced_at: 1_700_000_000_000,
-    collectable_at: 1_700_003_610_000,
-  })
-  expect(await explainBlob(parts, 'no such blob')).toBe(undefined)
 })

@@ -167,12 +167,17 @@ export const storeBlockSums = async (
 /** As a literal, so that the index of such blobs is used; see `deleted` in database.ts. */
 export const quarantined = sql.lit('quarantined' as const)
 
-/** Brings the metric up to date. */
-export const countDamagedBlobs = async (parts: Pick<Parts, 'db' | 'metrics'>): Promise<void> => {
+/** How many blobs are in quarantine. */
+export const countQuarantined = async (parts: Pick<Parts, 'db'>): Promise<number> => {
   const { count } = await parts.db.read
     .selectFrom('blobs')
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .where('state', '=', quarantined)
     .executeTakeFirstOrThrow()
-  parts.metrics.damagedBlobs.set(Number(count))
+  return Number(count)
+}
+
+/** Brings the metric up to date. */
+export const countDamagedBlobs = async (parts: Pick<Parts, 'db' | 'metrics'>): Promise<void> => {
+  parts.metrics.damagedBlobs.set(await countQuarantined(parts))
 }

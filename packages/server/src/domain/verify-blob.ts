@@ -17,6 +17,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** Reads no faster than this. */
   readonly bytesPerSecond?: number | undefined
+  /** Told how many bytes have been read; begins anew when the blob has to be read again. */
+  readonly onProgress?: ((bytes: number) => void) | undefined
 }
 
 type BlobRow = Row<'blobs'>
@@ -86,7 +88,7 @@ const verifyQuarantined = async (
 const readAndCompare = async (
   parts: Parts,
   blob: BlobRow,
-  { signal, bytesPerSecond }: VerifyOptions,
+  { signal, bytesPerSecond, onProgress }: VerifyOptions,
 ): Promise<{ digest: FileDigest } | { damage: string }> => {
   let digest: FileDigest
   let counted = 0
@@ -99,6 +101,7 @@ const readAndCompare = async (
         onProgress: (bytes) => {
           parts.metrics.verifiedBytes.inc(bytes - counted)
           counted = bytes
+          onProgress?.(bytes)
         },
       })
     } finally {

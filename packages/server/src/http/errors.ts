@@ -60,7 +60,8 @@ export const sendError = (error: unknown, request: FastifyRequest, reply: Fastif
   // Fastify closes the connection after any bad body, also one that was read to its end.
   if (reply.hasHeader('connection')) reply.removeHeader('connection')
   if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
-  if (refusal.status === 429 || refusal.status === 503) {
+  // Not with a 503 that waiting does not mend, a damaged blob's for one.
+  if (refusal.retryable && (refusal.status === 429 || refusal.status === 503)) {
     const seconds = Number(refusal.detail?.retry_after)
     reply.header('retry-after', String(seconds > 0 ? Math.ceil(seconds) : defaultRetryAfter))
   }

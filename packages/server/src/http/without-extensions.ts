@@ -8,7 +8,7 @@
  */
 import { holdfastCapabilities } from '@holdfast/api/capabilities'
 import { HoldfastError } from '@holdfast/api/errors'
-import type { RouteName } from '@holdfast/api/paths'
+import { type RouteName, splitPath } from '@holdfast/api/paths'
 import type { FastifyInstance } from 'fastify'
 import { showUpload } from '../domain/uploads.ts'
 import type { Parts } from '../parts.ts'
@@ -34,6 +34,8 @@ const addedErrorFields = new Set(['code', 'detail', 'request_id'])
 export const removeExtensions = (app: FastifyInstance, parts: Parts): void => {
   app.addHook('onRequest', async ({ routeOptions: { config }, raw }) => {
     if (addedRoutes.has(config.route)) throw new HoldfastError('method_not_allowed')
+    if (config.route && splitPath(config.route).path.startsWith('/admin/'))
+      throw new HoldfastError('route_not_found')
     if (raw.headers['upload-offset'] !== undefined)
       throw new HoldfastError('invalid_request', { message: 'this server takes no conditional appends' })
     for (const name of addedRequestHeaders) delete raw.headers[name]

@@ -226,7 +226,7 @@ const indexes = [
   // Work lists of the jobs: digests still to make, blobs to collect, blobs to verify (the longest unverified first).
   `CREATE INDEX blobs_without_digests ON blobs (sha256, created_at, uuid)
     WHERE sha256 IS NULL AND state <> 'deleted'`,
-  `CREATE INDEX blobs_unreferenced ON blobs (unreferenced_at)
+  `CREATE INDEX blobs_unreferenced ON blobs (unreferenced_at, uuid)
     WHERE unreferenced_at IS NOT NULL AND state <> 'deleted'`,
   `CREATE INDEX blobs_by_verified_at ON blobs (verified_at, uuid) WHERE state <> 'deleted'`,
   `CREATE INDEX blobs_with_files_to_remove ON blobs (uuid) WHERE state = 'deleted' AND files_removed_at IS NULL`,

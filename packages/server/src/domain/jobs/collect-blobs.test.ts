@@ -5,7 +5,8 @@ import { blobPath, blobRow, makeNamespaces, refer, storeBlob } from '../blob-fix
 import { findBlobByHash } from '../find-blob.ts'
 import { leaseBlob } from '../leases.ts'
 import { deleteVersion } from '../versions.ts'
-import { collectBlobs, collectDryRun } from './collect-blobs.ts'
+import { collectBlobs } from './collect-blobs.ts'
+import { previewCollection } from './preview-collection.ts'
 
 const alice = callerOf('alice')
 const grace = 3600
@@ -37,7 +38,9 @@ test('an unreferenced blob goes after the grace period, file and all', async () 
   parts.clock.advance(grace - 1)
   expect(await collectBlobs(parts, never)).toMatchObject({ collected: 0 })
   parts.clock.advance(1)
-  expect(await collectDryRun(parts)).toMatchObject([{ uuid, size: 15 }])
+  expect(await previewCollection(parts, callerOf('system'), {})).toMatchObject({
+    view: { due: { blobs: 1, bytes: 15 }, blobs: [{ uuid, size: 15, is_due: true }] },
+  })
   expect((await blobRow(parts, uuid)).state).toBe('created')
   expect(await collectBlobs(parts, never)).toMatchObject({ collected: 1, leftovers: 0 })
   expect(await blobRow(parts, uuid)).toMatchObject({

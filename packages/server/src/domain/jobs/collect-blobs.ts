@@ -12,7 +12,7 @@
  *   conversion by `blob_uuid` is refused with `blob_not_found`, which makes the client upload.
  * - The file is removed only after that commit, and `files_removed_at` is set after the file. A crash in between
  *   leaves a deleted row without `files_removed_at`, which every run looks for first: no scan of the store is needed.
- * - Downloads that have the file open finish with it.
+ * - Downloads that have the file open finish with it, and a backup that needs it keeps it (removal-hold.ts).
  */
 import { type ExpressionBuilder, sql } from 'kysely'
 import { deleted } from '../../db/database.ts'
@@ -21,6 +21,7 @@ import type { Parts } from '../../parts.ts'
 import { noteUnreferenced } from '../blobs.ts'
 import { recordEvents } from '../events.ts'
 import { countDamagedBlobs } from '../quarantine.ts'
+import { mayRemove } from '../removal-hold.ts'
 import type { Job, JobReport } from './job.ts'
 
 export const collectBlobsJob: Job = {
@@ -51,34 +52,10 @@ export const collectBlobs = async (parts: Parts, signal: AbortSignal): Promise<J
   return { collected, leftovers, noticed }
 }
 
-/** A blob that collection would remove now, and why. */
-export interface Candidate {
-  readonly uuid: string
-  readonly size: number
-  readonly unreferenced_at: number
-  readonly reason: string
-}
-
-/** What `collectBlobs` would remove now, the first `limit` of it; nothing changes. */
-export const collectDryRun = async (parts: Parts, limit = 1000): Promise<Candidate[]> => {
-  const rows = await parts.db.read
-    .selectFrom('blobs')
-    .select(['uuid', 'size', 'unreferenced_at'])
-    .where(isDue(parts))
-    .orderBy('unreferenced_at')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => ({
-    uuid: row.uuid,
-    size: row.size,
-    unreferenced_at: row.unreferenced_at!,
-    reason: `no version and no lease, unreferenced since ${new Date(row.unreferenced_at!).toISOString()}`,
-  }))
-}
-
 type BlobsEb = ExpressionBuilder<Schema, 'blobs'>
 
-const isReferenced = ({ exists, selectFrom }: BlobsEb) =>
+/** Whether a live version holds the blob of the query. */
+export const isReferenced = ({ exists, selectFrom }: BlobsEb) =>
   exists(
     selectFrom('versions')
       .select('versions.blob_uuid')
@@ -87,7 +64,7 @@ const isReferenced = ({ exists, selectFrom }: BlobsEb) =>
   )
 
 /** The one condition for collection. */
-const isDue = (parts: Parts) => (eb: BlobsEb) => {
+export const isDue = (parts: Parts) => (eb: BlobsEb) => {
   const now = parts.clock.now()
   return eb.and([
     eb('blobs.state', '<>', deleted),
@@ -169,6 +146,8 @@ const removeFiles = async (parts: Parts, signal: AbortSignal): Promise<number> =
     const removed: string[] = []
     for (const { uuid } of rows) {
       if (signal.aborted) break
+      // A backup needs it still. The rows come in the order in which backups let go of them.
+      if (!mayRemove(parts, uuid)) break
       try {
         await parts.blobs.remove(uuid)
         removed.push(uuid)

@@ -30,6 +30,8 @@ export interface Job {
 
 /** How a run ended. */
 export interface LastRun {
+  /** Counted from 1 at the start of the server. */
+  readonly number: number
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   /** Seconds. */
@@ -47,10 +49,20 @@ export interface JobStatus {
   /** Seconds. */
   readonly interval: number
   readonly isRunning: boolean
+  /** Runs that were asked for and have not begun. */
+  readonly waiting: number
+  /** Runs that have ended since the server started. */
+  readonly runs: number
   /** The newest run that has ended since the server started. */
   readonly last?: LastRun
   /** When it runs next, in ms; undefined while it runs. */
   readonly nextAt?: number
+}
+
+/** A run that somebody asked for. */
+export interface AskedRun {
+  readonly number: number
+  readonly ended: Promise<JobReport>
 }
 
 /** What others may want of the jobs of a running server. */
@@ -58,7 +70,7 @@ export interface JobControl {
   /** See `pokeJob`. */
   poke(name: JobName): void
   /** Runs a job after the run that is under way; joins a run that waits for that. Undefined: no such job. */
-  run(name: string): Promise<JobReport> | undefined
+  run(name: string): AskedRun | undefined
   status(): JobStatus[]
   /**
    * Work beside the jobs that the end of the server stops and waits for; while work of this key is under way,

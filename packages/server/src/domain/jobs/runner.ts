@@ -1,5 +1,5 @@
 import type { Parts } from '../../parts.ts'
-import type { Job, JobReport, JobStatus, LastRun } from './job.ts'
+import type { AskedRun, Job, JobReport, JobStatus, LastRun } from './job.ts'
 
 /** Pause between the first starts of the jobs, in ms, so that they do not all run in the same moment ever after. */
 const stagger = 500
@@ -14,6 +14,8 @@ export class Runner {
   #latest: Promise<JobReport> | undefined
   /** Runs asked for and not finished. */
   #pending = 0
+  /** Runs finished. */
+  #ended = 0
   #poked = false
   #isRunning = false
   #last: LastRun | undefined
@@ -40,14 +42,15 @@ export class Runner {
       () => this.#run(),
     )
     this.#latest = run
-    const ended = () => this.#ended()
+    const ended = () => this.#finished()
     run.then(ended, ended)
     return run
   }
 
   /** The same, but a run that still waits for its turn serves this call, too. */
-  runSoon(): Promise<JobReport> {
-    return this.#pending > 1 ? this.#latest! : this.runNow()
+  runSoon(): AskedRun {
+    const ended = this.#pending > 1 ? this.#latest! : this.runNow()
+    return { number: this.#ended + this.#pending, ended }
   }
 
   status(): JobStatus {
@@ -55,6 +58,8 @@ export class Runner {
       name: this.#job.name,
       interval: this.#job.interval(this.#parts.config),
       isRunning: this.#isRunning,
+      waiting: this.#pending - (this.#isRunning ? 1 : 0),
+      runs: this.#ended,
       ...(this.#last && { last: this.#last }),
       ...(this.#nextAt !== undefined && !this.#isRunning && { nextAt: this.#nextAt }),
     }
@@ -66,8 +71,9 @@ export class Runner {
     await this.#latest?.catch(() => {})
   }
 
-  #ended(): void {
+  #finished(): void {
     this.#pending--
+    this.#ended++
     if (this.#pending > 0) return
     this.#wait(this.#poked ? 0 : this.#job.interval(this.#parts.config) * 1000)
     this.#poked = false
@@ -108,12 +114,13 @@ export class Runner {
 
   /** Measures a run; the result is called at its end. */
   #begin(): (end: Pick<LastRun, 'outcome' | 'report' | 'error'>) => void {
+    const number = this.#ended + 1
     const startedAt = this.#parts.clock.now()
     const began = performance.now()
     return (end) => {
       this.#isRunning = false
       const duration = (performance.now() - began) / 1000
-      this.#last = { startedAt, duration, ...end }
+      this.#last = { number, startedAt, duration, ...end }
       this.#parts.metrics.jobSeconds.labels(this.#job.name, end.outcome).observe(duration)
     }
   }

@@ -73,6 +73,12 @@ export const verifyAll = async (parts: Parts): Promise<void> => {
   pokeJob(parts, 'verify-blobs')
 }
 
+/** When `verifyAll` was last called, in ms. */
+export const lastAsked = async (parts: Pick<Parts, 'db'>): Promise<Millis | undefined> => {
+  const text = await readSetting(parts, askedAt)
+  return text === undefined ? undefined : Number(text)
+}
+
 /** When the blob was verified that has waited longest; undefined when there is none. New ones do not count yet. */
 export const oldestVerification = async (parts: Pick<Parts, 'db'>): Promise<Millis | undefined> =>
   (
@@ -96,7 +102,7 @@ type Condition = (eb: BlobsEb) => ReturnType<BlobsEb['and']>
  */
 export const dueNow = async (parts: Parts): Promise<Condition> => {
   const { verifyInterval } = parts.config
-  const asked = Number((await readSetting(parts, askedAt)) ?? 0)
+  const asked = (await lastAsked(parts)) ?? 0
   const scheduled = verifyInterval > 0 ? parts.clock.now() - verifyInterval * 1000 : 0
   // The index holds the blobs in this order: the later of the two bounds is the one to search it by.
   return (eb) =>
@@ -145,7 +151,7 @@ const tellOldest = async (parts: Parts): Promise<void> => {
   parts.metrics.oldestVerification.set(((await oldestVerification(parts)) ?? 0) / 1000)
 }
 
-const readSetting = async (parts: Parts, name: string): Promise<string | undefined> =>
+const readSetting = async (parts: Pick<Parts, 'db'>, name: string): Promise<string | undefined> =>
   (await parts.db.read.selectFrom('settings').select('value').where('name', '=', name).executeTakeFirst())
     ?.value
 
