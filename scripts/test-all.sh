@@ -57,7 +57,7 @@ python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
-for fault in kill model isolation fuzz load disk-full; do
+for fault in kill model isolation fuzz load disk-full client; do
   suite "faults: $fault" node "test/faults/$fault.ts"
 done
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { isUploadRecord, type StateStore, type UploadRecord } from '../uploads/state.ts'
-import { replaceFile } from './atomic-file.ts'
+import { removeFile, replaceFile } from './atomic-file.ts'
 
 /** The user's state directory by the XDG rules. */
 export const defaultStateDirectory = (
@@ -46,7 +46,7 @@ export const fileStateStore = (directory = defaultStateDirectory()): StateStore 
       await replaceFile(pathOf(key), `${JSON.stringify({ key, record }, null, 2)}\n`)
     },
     async delete(key) {
-      await rm(pathOf(key), { force: true })
+      await removeFile(pathOf(key))
     },
     async list() {
       const names = await readdir(uploads).catch((error: NodeJS.ErrnoException) => {

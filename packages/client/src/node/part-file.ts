@@ -11,7 +11,7 @@ import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Range, RangeSet } from '../downloads/range-set.ts'
 import type { BlobFacts } from '../downloads/resolve.ts'
-import { replaceFile } from './atomic-file.ts'
+import { removeFile, replaceFile } from './atomic-file.ts'
 
 interface PartState {
   readonly format: 1
@@ -104,14 +104,14 @@ export class PartFile {
   async finish(): Promise<void> {
     await this.#saving.catch(() => {})
     await rename(partOf(this.#path), this.#path)
-    await rm(stateOf(this.#path), { force: true })
+    await removeFile(stateOf(this.#path))
     await syncDirectory(dirname(this.#path))
   }
 
   /** Removes what cannot be used. */
   async discard(): Promise<void> {
     await this.#saving.catch(() => {})
-    await rm(stateOf(this.#path), { force: true })
+    await removeFile(stateOf(this.#path))
     await rm(partOf(this.#path), { force: true })
   }
 }
