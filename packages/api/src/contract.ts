@@ -8,6 +8,7 @@
  */
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { adminContract } from './admin-contract.ts'
+import { backupContract } from './backup-contract.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RouteName } from './paths.ts'
 import {
@@ -731,6 +732,7 @@ export const contract = {
   },
 
   ...adminContract,
+  ...backupContract,
 
   deleteInstances: {
     summary: 'There are no instances here: an empty list',

@@ -108,6 +108,10 @@ export const errorTable = define({
 
   // Administration
   job_not_found: [404, 'there is no such job'],
+  backup_impossible: [409, 'this server makes no backups'],
+  backup_name_invalid: [400, 'a backup is named by letters, digits, dots, dashes and underscores'],
+  backup_running: [409, 'another backup is running'],
+  check_running: [409, 'another check is running'],
 
   // The server
   internal: [500, 'internal server error', 'retry'],

@@ -89,6 +89,10 @@ export const paths = {
   verifyAll: 'POST /admin/verification',
   showVerification: 'GET /admin/verification',
   listQuarantine: 'GET /admin/quarantine',
+  startBackup: 'POST /admin/backup',
+  showBackup: 'GET /admin/backup',
+  startCheck: 'POST /admin/check',
+  showCheck: 'GET /admin/check',
 
   // `sf-client namespace clean` empties these two as well; there is never anything in them here (wire contract, B9)
   deleteInstances: 'DELETE /instances',

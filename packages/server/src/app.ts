@@ -10,6 +10,7 @@ import { createHttp } from './http/http-server.ts'
 import { buildOpenapi } from './http/openapi.ts'
 import { rawHandlers } from './http/raw-routes.ts'
 import { adminHandlers } from './http/routes/admin.ts'
+import { adminBackupHandlers } from './http/routes/admin-backup.ts'
 import { artifactHandlers } from './http/routes/artifacts.ts'
 import { authHandlers } from './http/routes/auth.ts'
 import { blobHandlers } from './http/routes/blobs.ts'
@@ -35,6 +36,7 @@ export const createApp = async (parts: Parts): Promise<FastifyInstance> => {
       ...labelHandlers,
       ...blobHandlers,
       ...adminHandlers,
+      ...adminBackupHandlers,
       ...serverHandlers(isStopping),
     },
     rawHandlers: rawHandlers(JSON.stringify(openapi)),

@@ -73,6 +73,17 @@ export const createMetrics = () => {
       help: 'When the blob that has waited longest was verified; 0 while there is none',
       registers,
     }),
+    backups: new Counter({
+      name: 'holdfast_backups_total',
+      help: 'Backups, by outcome',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    lastBackup: new Gauge({
+      name: 'holdfast_last_backup_timestamp_seconds',
+      help: 'When the newest finished backup was begun; 0 while there is none',
+      registers,
+    }),
     fetches: new Counter({
       name: 'holdfast_fetches_total',
       help: 'Fetches from URLs, by outcome',

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
+import { tellLastBackup } from './backup/backups.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
 import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
@@ -56,6 +57,7 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
   try {
     const parts = await openParts({ ...config, dataDir }, log, releases)
     await recover(parts)
+    await tellLastBackup(parts)
     const key = await ensureSystem(parts)
     const clientFile = join(dataDir, 'client.json')
     const urlAt = (port: number) =>

@@ -19,7 +19,7 @@ export const recover = async (parts: Parts): Promise<void> => {
     .innerJoin('namespaces', 'namespaces.name', 'uploads.namespace')
     .select(['uploads.uuid', 'namespaces.state'])
     .execute()
-  for (const { uuid } of rows) if (!(await parts.uploadFiles.status(uuid))) await takeBack(parts, uuid)
+  for (const { uuid } of rows) await takeBack(parts, uuid)
   const found = await parts.uploadFiles.recover()
   tellOfLosses(parts, found)
   const files = new Set(found.settled.map((upload) => upload.uuid))
@@ -29,12 +29,14 @@ export const recover = async (parts: Parts): Promise<void> => {
     if (files.has(uuid) && state !== 'deleted') wanted.add(uuid)
     else await forget(parts, uuid)
   }
-  for (const uuid of [...files, ...found.missing]) if (!wanted.has(uuid)) await discard(parts, uuid)
+  for (const uuid of [...files, ...found.missing]) if (!wanted.has(uuid)) await discardUpload(parts, uuid)
 }
 
 /** If a conversion stopped before its commit, the bytes lie in the place of the blob that was to be. */
 const takeBack = async (parts: Parts, uuid: string): Promise<void> => {
-  if ((await findBlobRow(parts, uuid)) || !(await parts.blobs.stat(uuid))) return
+  if (!(await parts.blobs.stat(uuid)) || (await findBlobRow(parts, uuid))) return
+  // A filesystem without a journal may keep both names of a file that was being renamed.
+  if (await parts.uploadFiles.status(uuid)) return parts.blobs.remove(uuid)
   await parts.blobs.giveBack(uuid, dataPaths(parts.config.dataDir).uploadData(uuid))
   parts.log.info({ upload: uuid }, 'took back an upload from a conversion that was interrupted')
 }
@@ -45,8 +47,8 @@ const forget = async (parts: Parts, uuid: string): Promise<void> => {
   parts.log.info({ upload: uuid }, 'forgot an upload that has no bytes or no owner any more')
 }
 
-/** Files without a row: the upload was being made or removed, or had just been converted. */
-const discard = async (parts: Parts, uuid: string): Promise<void> => {
+/** Removes files without a row: the upload was being made or removed, or had just been converted. */
+export const discardUpload = async (parts: Parts, uuid: string): Promise<void> => {
   const conversion = await findConversion(parts.db.read, uuid)
   const blob = conversion && (await findConverted(parts.db.read, conversion))
   if (blob?.state === 'quarantined') await resumeHealing(parts, uuid, blob)
