@@ -3,6 +3,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
 import { errnoOf, type FileOps, realFiles } from './files.ts'
 import { dataPaths, isFileUuid } from './paths.ts'
+import { unlinkIfThere } from './whole-file.ts'
 
 /** Blobs as files under the data directory (paths.ts), on the same filesystem as the uploads. */
 export const openDiskStore = async (dataDir: string, files: FileOps = realFiles): Promise<BlobStore> => {
@@ -62,11 +63,16 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     }
   }
 
+  /**
+   * Also when the name is gone already: an earlier try may have removed it and not come to the flush, and the file
+   * would be back after a power cut, when nobody looks for it any more.
+   */
   const removeFile = async (path: string): Promise<void> => {
+    await unlinkIfThere(files, path)
     try {
-      await files.unlink(path)
       await files.syncDirectory(dirname(path))
     } catch (error) {
+      // The directory of a blob that never was.
       if (errnoOf(error) !== 'ENOENT') throw error
     }
   }

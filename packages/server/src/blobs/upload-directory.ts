@@ -1,6 +1,5 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import { type Body, BodyWriter } from './body-writer.ts'
-import { errnoOf } from './files.ts'
 import { watchFreeSpace } from './free-space.ts'
 import { isFileUuid } from './paths.ts'
 import { UploadFile, type UploadFileContext } from './upload-file.ts'
@@ -13,6 +12,7 @@ import type {
   UploadStatus,
 } from './upload-files.ts'
 import { type Turn, Turns } from './upload-turns.ts'
+import { unlinkIfThere } from './whole-file.ts'
 
 interface Entry {
   readonly turns: Turns
@@ -250,11 +250,8 @@ export class UploadDirectory implements UploadFiles {
     if (entry) entry.file = undefined
     this.#open.delete(uuid)
     await file?.close()
-    for (const path of [paths.uploadData(uuid), paths.uploadState(uuid)]) {
-      await files.unlink(path).catch((error) => {
-        if (errnoOf(error) !== 'ENOENT') throw error
-      })
-    }
+    // Not flushed: should a power cut bring them back, the start finds them without a row and removes them again.
+    for (const path of [paths.uploadData(uuid), paths.uploadState(uuid)]) await unlinkIfThere(files, path)
   }
 
   /** Lets go of descriptors, and then of everything, of those unused for longest, beyond the bounds. */

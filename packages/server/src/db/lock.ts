@@ -5,8 +5,8 @@
  *
  * Nothing else in this process may open `lock.db`: closing any descriptor of a file drops the process's locks on it.
  */
-import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Two starts at the same instant can be in each other's way for a moment; one of them then wins. */
@@ -33,7 +33,8 @@ export interface DataDirectoryLock {
 
 /** Takes the data directory (made when absent) for this process, or throws `DataDirectoryInUseError`. */
 export function lockDataDirectory(directory: string): DataDirectoryLock {
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const firstMade = mkdirSync(directory, { recursive: true, mode: 0o700 })
+  if (firstMade !== undefined) syncParents(resolve(directory), resolve(firstMade))
   const db = new DatabaseSync(join(directory, 'lock.db'), { timeout: patienceMs })
   try {
     // With the journal in memory nothing is ever written beside the lock file.
@@ -48,5 +49,23 @@ export function lockDataDirectory(directory: string): DataDirectoryLock {
     release() {
       if (db.isOpen) db.close()
     },
+  }
+}
+
+/** Puts the names of new directories, from `last` up to `first`, on stable storage: else all in them could be gone. */
+function syncParents(last: string, first: string): void {
+  for (let made = last; made.startsWith(first); made = dirname(made)) {
+    let parent: number
+    try {
+      parent = openSync(dirname(made), 'r')
+    } catch {
+      // One may be allowed to make a directory where one may not look.
+      return
+    }
+    try {
+      fsyncSync(parent)
+    } finally {
+      closeSync(parent)
+    }
   }
 }
