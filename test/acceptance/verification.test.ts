@@ -1,0 +1,272 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { open, rm, stat, truncate } from 'node:fs/promises'
+import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createNamespace, login, publish, type Session } from '../support/api.ts'
+import { type RunningServer, startServer } from '../support/server.ts'
+
+/** Damage on the disk, from outside of the server: found, told of, never served, healed by the same content. */
+
+const MiB = 1024 * 1024
+const settings = {
+  HOLDFAST_JOB_INTERVAL: '1000000',
+  HOLDFAST_FETCH_ALLOW: '127.0.0.1/32',
+  // Slow enough for the last test to stop it in the middle.
+  HOLDFAST_VERIFY_RATE: '8MiB',
+}
+let server: RunningServer
+let system: Session
+let one: Session
+
+beforeAll(async () => {
+  server = await startServer({ settings })
+  system = await login(server.url, 'system', server.systemKey)
+  one = await createNamespace(server.url, system)
+})
+afterAll(() => server.remove())
+
+const fileOf = (blob: string) => join(server.dataDir, 'blobs', blob.slice(0, 2), blob)
+const flipBit = async (blob: string, position = 0): Promise<void> => {
+  const file = await open(fileOf(blob), 'r+')
+  const byte = Buffer.alloc(1)
+  await file.read(byte, 0, 1, position)
+  byte[0]! ^= 1
+  await file.write(byte, 0, 1, position)
+  await file.close()
+}
+const verify = async (blob: string) =>
+  (await system.post(`/admin/blobs/${blob}/verification`, { wait: 10 })).json
+const store = async (bytes: Buffer, name = randomBytes(6).toString('hex')) => {
+  const view = await publish(one, name, bytes)
+  return { name, artifact: view.uuid as string, blob: view.blob_uuid as string, bytes }
+}
+const stateOf = async (blob: string) => (await one.get(`/blobs/${blob}`)).json.state
+const metric = async (name: string): Promise<number> => {
+  const { bytes } = await system.get('/metrics')
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(bytes.toString())![1])
+}
+const damagedBlobs = () => metric('holdfast_damaged_blobs')
+
+/** The reply as it comes, whole or not. */
+const readRaw = (path: string, headers: Record<string, string> = {}) =>
+  new Promise<{ status: number; body: Buffer; whole: boolean }>((resolve, reject) => {
+    const authorization = `Bearer ${one.token}`
+    const outgoing = httpRequest(`${server.url}${path}`, {
+      headers: { ...headers, authorization },
+      agent: false,
+    })
+    outgoing.on('error', reject)
+    outgoing.on('response', (reply: IncomingMessage) => {
+      const parts: Buffer[] = []
+      reply.on('data', (part) => parts.push(part))
+      reply.on('error', () => {})
+      reply.on('close', () =>
+        resolve({ status: reply.statusCode!, body: Buffer.concat(parts), whole: reply.complete }),
+      )
+    })
+    outgoing.end()
+  })
+
+test('a good blob is found good, and the reading counted', async () => {
+  const { blob } = await store(randomBytes(2.5 * MiB))
+  await system.post('/admin/jobs/digest-blobs', { wait: 10 })
+  const before = await metric('holdfast_verified_bytes_total')
+  const first = await verify(blob)
+  expect(first).toMatchObject({
+    blob_uuid: blob,
+    state: 'done',
+    verdict: 'good',
+    size: 2.5 * MiB,
+    read_bytes: 2.5 * MiB,
+  })
+  expect(first.verified_at).toBeGreaterThanOrEqual(first.started_at)
+  expect(first.ended_at).toBeGreaterThanOrEqual(first.verified_at)
+  expect(await metric('holdfast_verified_bytes_total')).toBe(before + 2.5 * MiB)
+  expect((await system.get(`/admin/blobs/${blob}/verification`)).json).toEqual(first)
+})
+
+describe.each([
+  ['rotten', (blob: string) => flipBit(blob, 70_000)],
+  ['too short', (blob: string) => truncate(fileOf(blob), 5)],
+  ['missing', (blob: string) => rm(fileOf(blob))],
+])('a blob whose file is %s', (_, damage) => {
+  let it: Awaited<ReturnType<typeof store>>
+  beforeAll(async () => {
+    it = await store(randomBytes(100_000))
+    await damage(it.blob)
+    expect(await verify(it.blob)).toMatchObject({ state: 'done', verdict: 'damaged' })
+  })
+
+  test('is shown as such: by itself, in its artifact, in events, to the administrator, in metrics', async () => {
+    const { artifact, blob } = it
+    expect(await stateOf(blob)).toBe('quarantined')
+    expect((await one.get(`/artifacts/${artifact}`)).json).toMatchObject({
+      state: 'created',
+      blobs: { 1: { uuid: blob, state: 'quarantined' } },
+    })
+    expect((await one.get(`/artifacts/${artifact}/versions`)).json).toMatchObject([{ state: 'quarantined' }])
+    const events = (await system.get(`/blobs/${blob}/events`, { event_type: 'status' })).json
+    expect(events).toMatchObject([
+      {
+        message: 'quarantined: its stored bytes are damaged or missing',
+        extra: { reason: expect.stringMatching(/^its file /) },
+      },
+    ])
+    const listed = (await system.get('/admin/quarantine')).json
+    expect(listed).toMatchObject([
+      { blob_uuid: blob, size: 100_000, reason: events[0].extra.reason, reference_count: 1 },
+    ])
+    expect((await system.get(`/admin/blobs/${blob}`)).json.quarantine).toEqual({
+      since: events[0].timestamp,
+      reason: events[0].extra.reason,
+    })
+    expect((await system.get('/admin/verification')).json.quarantined).toBe(1)
+    expect(await damagedBlobs()).toBe(1)
+  })
+
+  test('is never served, found or converted', async () => {
+    const { blob } = it
+    for (const ask of [
+      ['GET', '', {}],
+      ['GET', '?offset=99999&limit=1', {}],
+      ['GET', '', { Range: 'bytes=0-0' }],
+      ['HEAD', '', {}],
+    ] as const) {
+      const answer = await one.send(ask[0], `/blobs/${blob}/data${ask[1]}`, { headers: ask[2] })
+      expect([answer.status, answer.json?.code]).toEqual([
+        503,
+        ask[0] === 'HEAD' ? undefined : 'blob_damaged',
+      ])
+      // Waiting does not mend it.
+      expect(answer.headers).not.toHaveProperty('retry-after')
+      if (ask[0] === 'GET') expect(answer.headers['content-type']).toMatch(/^application\/json/)
+    }
+    const { sha512 } = (await one.get(`/blobs/${blob}`)).json
+    expect((await one.get(`/blob_checksums/sha512/${sha512}`)).json).toBe(null)
+    const converted = await one.post('/artifacts/upload/other', { blob_uuid: blob })
+    expect(converted.json).toMatchObject({ status: 503, code: 'blob_damaged' })
+  })
+
+  test('is found damaged again, and stays', async () => {
+    expect(await verify(it.blob)).toMatchObject({ verdict: 'damaged' })
+    expect(await damagedBlobs()).toBe(1)
+  })
+
+  test('is healed by an upload of the same content', async () => {
+    const { blob, bytes } = it
+    expect((await publish(one, 'again', bytes)).blob_uuid).toBe(blob)
+    expect(await stateOf(blob)).toBe('created')
+    expect((await one.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
+    expect(await damagedBlobs()).toBe(0)
+    expect((await system.get('/admin/quarantine')).json).toEqual([])
+    const entry = (await one.get(`/artifacts/${it.artifact}`)).json.blobs[1]
+    expect(entry).not.toHaveProperty('state')
+    const [event] = (await system.get(`/blobs/${blob}/events`, { event_type: 'status' })).json
+    expect(event.message).toBe('healed: the same content was stored again')
+    expect(await verify(blob)).toMatchObject({ verdict: 'good' })
+    // What was set aside is gone.
+    await expect(stat(join(server.dataDir, 'quarantine', blob))).rejects.toThrow('ENOENT')
+  })
+})
+
+test('a damaged blob is healed by a fetch of the same content', async () => {
+  const bytes = randomBytes(50_000)
+  const web: Server = createServer((_, response) => response.end(bytes)).listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const { blob } = await store(bytes)
+  await flipBit(blob)
+  await verify(blob)
+  const url = `http://127.0.0.1:${(web.address() as { port: number }).port}/image`
+  const { uuid } = (await system.post('/artifacts', { url })).json
+  await expect.poll(() => stateOf(blob), { timeout: 10_000 }).toBe('created')
+  web.closeAllConnections()
+  web.close()
+  expect((await system.get(`/artifacts/${uuid}`)).json.blob_uuid).toBe(blob)
+  expect((await one.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
+  await expect.poll(damagedBlobs).toBe(0)
+})
+
+test('a damaged blob is healed when its own bytes come back', async () => {
+  const { blob, bytes } = await store(randomBytes(1000))
+  await flipBit(blob)
+  await verify(blob)
+  const file = await open(join(server.dataDir, 'quarantine', blob), 'r+')
+  await file.write(bytes)
+  await file.close()
+  expect(await verify(blob)).toMatchObject({ verdict: 'healed' })
+  expect((await one.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
+})
+
+describe('rot that nobody has found yet', () => {
+  const rotten = async () => {
+    const it = await store(randomBytes(4 * MiB))
+    await flipBit(it.blob, 2.5 * MiB)
+    return it
+  }
+
+  test('a whole reply breaks off before the bad block, and the blob is put in quarantine', async () => {
+    const { blob, bytes } = await rotten()
+    const { status, body, whole } = await readRaw(`/blobs/${blob}/data`)
+    expect({ status, whole }).toEqual({ status: 200, whole: false })
+    expect(body.length).toBeLessThanOrEqual(2 * MiB)
+    expect(body.equals(bytes.subarray(0, body.length))).toBe(true)
+    expect(await stateOf(blob)).toBe('quarantined')
+  })
+
+  test('a range beside the bad block is served, one within it is not', async () => {
+    const { blob, bytes } = await rotten()
+    const [from, to] = [3 * MiB, 3 * MiB + 99]
+    const good = await readRaw(`/blobs/${blob}/data`, { range: `bytes=${from}-${to}` })
+    expect([good.status, good.whole, good.body.equals(bytes.subarray(from, to + 1))]).toEqual([
+      206,
+      true,
+      true,
+    ])
+    expect(await stateOf(blob)).toBe('created')
+    // Not even the bytes of the block that are right.
+    const bad = await readRaw(`/blobs/${blob}/data`, { range: `bytes=${2 * MiB}-${2 * MiB + 9}` })
+    expect([bad.status, JSON.parse(bad.body.toString()).code]).toEqual([503, 'blob_damaged'])
+    expect(await stateOf(blob)).toBe('quarantined')
+  })
+
+  test('offset and limit are checked, too', async () => {
+    const { blob } = await rotten()
+    const bad = await readRaw(`/blobs/${blob}/data?offset=${2.5 * MiB + 100}&limit=5`)
+    expect([bad.status, JSON.parse(bad.body.toString()).code]).toEqual([503, 'blob_damaged'])
+  })
+})
+
+test('the verification of all goes on after a restart where it stopped, and finds what is bad', async () => {
+  const blobs = []
+  for (let index = 0; index < 4; index++) blobs.push(await store(randomBytes(3 * MiB)))
+  await system.post('/admin/jobs/digest-blobs', { wait: 10 })
+  await flipBit(blobs[3]!.blob)
+  const status = async () => (await system.get('/admin/verification')).json
+  const asked = (await system.post('/admin/verification')).json
+  expect(asked).toMatchObject({
+    interval: 86_400,
+    bytes_per_second: 8 * MiB,
+    verifies_reads: true,
+    unverified: 0,
+    asked_at: expect.any(Number),
+  })
+  await expect.poll(async () => (await status()).due.bytes, { timeout: 10_000 }).toBeLessThan(asked.due.bytes)
+  await server.stop('SIGKILL')
+
+  const { dataDir } = server
+  server = await startServer({ dataDir, settings: { ...settings, HOLDFAST_VERIFY_RATE: '0' } })
+  system = await login(server.url, 'system', server.systemKey)
+  const left = await status()
+  expect(left.asked_at).toBe(asked.asked_at)
+  expect(left.due.blobs).toBeLessThan(asked.due.blobs)
+  expect(left.due.blobs).toBeGreaterThan(0)
+  await system.post('/admin/jobs/verify-blobs', { wait: 10 })
+  expect(await status()).toMatchObject({ due: { blobs: 0, bytes: 0 }, is_running: false })
+  // What had been read before was not read again.
+  expect(await metric('holdfast_verified_bytes_total')).toBeLessThanOrEqual(left.due.bytes)
+  const listed = (await system.get('/admin/quarantine')).json as { blob_uuid: string }[]
+  expect(listed.map((entry) => entry.blob_uuid)).toContain(blobs[3]!.blob)
+  expect((await status()).oldest_at).toBeGreaterThanOrEqual(asked.asked_at)
+})
