@@ -22,4 +22,5 @@ setFlagsFromString('--semi-space-growth-factor=1')
 setFlagsFromString('--heap-growing-percent=20')
 enableCompileCache(process.env.NODE_COMPILE_CACHE)
 
-await import('./run.ts')
+// With words after it, it is a tool for a store at rest.
+await import(process.argv.length > 2 ? './backup/command.ts' : './run.ts')

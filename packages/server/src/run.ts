@@ -3,6 +3,7 @@
  * stderr, signals in, an exit code out (0 stopped, 1 cannot start, 2 bad settings, 70 a fault of the server).
  */
 import { pino } from 'pino'
+import { UnfinishedRestoreError } from './backup/unfinished-restore.ts'
 import { ConfigError, describeConfig, parseConfig } from './config.ts'
 import { DataDirectoryInUseError } from './db/lock.ts'
 import { type RunningServer, startServer } from './start.ts'
@@ -20,7 +21,10 @@ const giveUp = (error: Error): never => {
 }
 
 const isExpected = (error: Error): boolean =>
-  error instanceof ConfigError || error instanceof DataDirectoryInUseError || 'syscall' in error
+  error instanceof ConfigError ||
+  error instanceof DataDirectoryInUseError ||
+  error instanceof UnfinishedRestoreError ||
+  'syscall' in error
 
 const readConfig = () => {
   try {

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
 import { tellLastBackup } from './backup/backups.ts'
+import { refuseUnfinishedRestore } from './backup/unfinished-restore.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
 import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
@@ -84,10 +85,11 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
 }
 
 /** Opens what a server stands on; `releases` learns how to close it again. */
-const openParts = async (config: Config, log: Logger, releases: Release[]): Promise<Parts> => {
+export const openParts = async (config: Config, log: Logger, releases: Release[]): Promise<Parts> => {
   const { dataDir } = config
   const lock = lockDataDirectory(dataDir)
   releases.push(() => lock.release())
+  refuseUnfinishedRestore(dataDir)
   const db = await openSqlite({ path: join(dataDir, 'holdfast.db'), log })
   releases.push(() => db.close())
   const hash = startHashPipeline({

@@ -26,7 +26,7 @@ const largeBytes = 1024 ** 3
 
 /** Names in the table `settings`: the large blob being read, and when somebody asked for all to be verified. */
 const reading = 'verification-reading'
-const askedAt = 'verification-asked-at'
+export const askedAt = 'verification-asked-at'
 
 type BlobRow = Row<'blobs'>
 

@@ -1,0 +1,176 @@
+/**
+ * The server's own command, for what needs a store at rest: bringing a backup back, and checking without a server. Words
+ * for people on stdout, the log as JSON lines on stderr; exit code 0 done, 1 not done or faults left, 2 a command line or
+ * settings that make no sense.
+ */
+import { existsSync } from 'node:fs'
+import { isAbsolute, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Logger, pino } from 'pino'
+import { dataPaths } from '../blobs/paths.ts'
+import { type Config, ConfigError, parseConfig } from '../config.ts'
+import { DataDirectoryInUseError } from '../db/lock.ts'
+import { recover } from '../domain/recover.ts'
+import { openParts } from '../start.ts'
+import { checkOffline } from './check/check-offline.ts'
+import { emptyReport } from './check/faults.ts'
+import { BackupError } from './format.ts'
+import { restoreBackup } from './restore.ts'
+import { UnfinishedRestoreError } from './unfinished-restore.ts'
+
+const usage = `Usage:
+  holdfast-server                                  start the server; its settings are environment variables
+  holdfast-server restore BACKUP [--data DIR]      bring a backup back into a new data directory
+      --verify         compare every blob with its digest (sizes are always compared)
+      --allow-damage   restore what is good although some blobs are not; those will be in quarantine
+  holdfast-server check --offline [--data DIR]     compare metadata and files while no server runs
+      --repair         repair what can be repaired; no bytes are lost by it
+      --json           the report as JSON
+  holdfast-server --help
+
+DIR is the data directory; without it, that of HOLDFAST_DATA_DIR. While a server runs: holdfast admin backup,
+holdfast admin check.
+`
+
+const exitCodes = { done: 0, notDone: 1, usage: 2, fault: 70, interrupted: 130 } as const
+
+class UsageError extends Error {}
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+const stopped = new AbortController()
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  process.on(signal, () => {
+    if (stopped.signal.aborted) process.exit(exitCodes.interrupted)
+    stopped.abort(new Error('interrupted'))
+  })
+
+const readArguments = () => {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        data: { type: 'string' },
+        verify: { type: 'boolean' },
+        'allow-damage': { type: 'boolean' },
+        offline: { type: 'boolean' },
+        repair: { type: 'boolean' },
+        json: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+type Options = ReturnType<typeof readArguments>['values']
+
+/** Options of the other command would be overlooked silently. */
+const allow = (options: Options, ...names: (keyof Options)[]): void => {
+  for (const name of Object.keys(options) as (keyof Options)[])
+    if (!names.includes(name)) throw new UsageError(`--${name} means nothing here`)
+}
+
+const configFor = (data: string | undefined): Config => {
+  const config = parseConfig(process.env)
+  return { ...config, dataDir: resolve(data ?? config.dataDir) }
+}
+
+const restore = async (words: readonly string[], options: Options): Promise<number> => {
+  allow(options, 'data', 'verify', 'allow-damage')
+  const [backup, ...more] = words
+  if (backup === undefined || more.length > 0) throw new UsageError('name one backup, a directory')
+  const config = configFor(options.data)
+  const { manifest, blobs, bytes, damaged } = await restoreBackup({
+    backup: resolve(backup),
+    config,
+    dataDir: config.dataDir,
+    verify: options.verify ?? false,
+    allowDamage: options['allow-damage'] ?? false,
+    signal: stopped.signal,
+    say,
+  })
+  say(`Restored ${blobs} blobs with ${bytes} bytes to ${config.dataDir}, as they were at
+${new Date(manifest.started_at).toISOString()} on ${manifest.node}.`)
+  if (damaged.length > 0)
+    say(`${damaged.length} blobs are in quarantine; the same content, uploaded again, heals them.`)
+  const data = isAbsolute(options.data ?? '') ? options.data : config.dataDir
+  say(`\nNext:\n  HOLDFAST_DATA_DIR=${data} npm start\nIt will verify all blobs in the background.`)
+  return exitCodes.done
+}
+
+const check = async (words: readonly string[], options: Options): Promise<number> => {
+  allow(options, 'data', 'offline', 'repair', 'json')
+  if (words.length > 0) throw new UsageError(`${words[0]} means nothing here`)
+  if (!options.offline)
+    throw new UsageError('with a server: holdfast admin check; without one: holdfast-server check --offline')
+  const config = configFor(options.data)
+  const { database } = dataPaths(config.dataDir)
+  if (!existsSync(database))
+    throw new BackupError(`${config.dataDir} is not a data directory: it has no holdfast.db`)
+  const repair = options.repair ?? false
+  const report = emptyReport()
+  await withParts(config, async (parts) => {
+    // Finishes what a crash left, as every start does.
+    if (repair) await recover(parts)
+    await checkOffline({ parts, repair, graceMs: config.collectGrace * 1000, signal: stopped.signal, report })
+  })
+  const left = report.found - report.repaired
+  if (options.json) say(JSON.stringify(report, null, 2))
+  else {
+    for (const { kind, object, message, outcome } of report.faults)
+      say(`${outcome.padEnd(8)} ${kind} ${object}: ${message}`)
+    say(`${report.checked_blobs} blobs, ${report.checked_files} files and ${report.checked_uploads} uploads checked;
+${report.found} faults found, ${report.repaired} repaired; ${report.quarantined_blobs} blobs in quarantine`)
+  }
+  return left > 0 ? exitCodes.notDone : exitCodes.done
+}
+
+const withParts = async (
+  config: Config,
+  work: (parts: Awaited<ReturnType<typeof openParts>>) => Promise<void>,
+): Promise<void> => {
+  const releases: (() => unknown)[] = []
+  const log: Logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
+  try {
+    await work(await openParts(config, log, releases))
+  } finally {
+    for (const release of releases.reverse()) await release()
+  }
+}
+
+const main = async (): Promise<number> => {
+  const { positionals, values } = readArguments()
+  const [command, ...words] = positionals
+  if (values.help) {
+    say(usage)
+    return exitCodes.done
+  }
+  if (command === 'restore') return restore(words, values)
+  if (command === 'check') return check(words, values)
+  throw new UsageError(command === undefined ? 'a command is missing' : `there is no command ${command}`)
+}
+
+const fail = (error: Error): number => {
+  const complain = (text: string) => void process.stderr.write(`holdfast-server: ${text}\n`)
+  if (stopped.signal.aborted) {
+    complain('interrupted; the command can be repeated')
+    return exitCodes.interrupted
+  }
+  if (error instanceof UsageError) {
+    complain(`${error.message}\n\n${usage}`)
+    return exitCodes.usage
+  }
+  const isExpected =
+    error instanceof ConfigError ||
+    error instanceof BackupError ||
+    error instanceof DataDirectoryInUseError ||
+    error instanceof UnfinishedRestoreError ||
+    'syscall' in error
+  complain(isExpected ? error.message : `${error.stack}`)
+  if (error instanceof ConfigError) return exitCodes.usage
+  return isExpected ? exitCodes.notDone : exitCodes.fault
+}
+
+process.exit(await main().catch(fail))
