@@ -12,13 +12,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const program = (name: string) => fileURLToPath(new URL(`../packages/${name}/src/main.ts`, import.meta.url))
+const program = (path: string) => fileURLToPath(new URL(`../packages/${path}`, import.meta.url))
 const limitMs = 30_000
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-warm-up-'))
 try {
   const env = { PATH: process.env.PATH, HOLDFAST_DATA_DIR: directory, HOLDFAST_LISTEN: '127.0.0.1:0' }
-  const server = spawn(process.execPath, [program('server')], {
+  const server = spawn(process.execPath, [program('server/src/main.ts')], {
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: limitMs,
@@ -27,7 +27,11 @@ try {
   // It speaks on stdout when everything is loaded.
   await Promise.race([once(server.stdout, 'data'), ended])
   server.kill()
-  execFileSync(process.execPath, [program('cli'), '--version'], { env, stdio: 'ignore', timeout: limitMs })
+  execFileSync(process.execPath, [program('cli/src/main.js'), 'status', '--help'], {
+    env,
+    stdio: 'ignore',
+    timeout: limitMs,
+  })
   await ended
 } catch {
   // See above.

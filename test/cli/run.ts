@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const mainFile = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url))
+const launcher = fileURLToPath(new URL('../../packages/cli/bin/holdfast', import.meta.url))
 const timeoutMs = 30_000
 
 export interface Ended {
@@ -38,7 +38,7 @@ export const makePlace = async (settings: Readonly<Record<string, string>> = {})
   const home = await mkdtemp(join(tmpdir(), 'holdfast-cli-'))
   const environment = { PATH: process.env.PATH ?? '', HOME: home, LANG: 'C.UTF-8', TZ: 'UTC', ...settings }
   const start = (words: readonly string[], input?: Buffer | string): Running => {
-    const child = spawn(process.execPath, [mainFile, ...words], { cwd: home, env: environment })
+    const child = spawn(launcher, words, { cwd: home, env: environment })
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     const out: Buffer[] = []
     const errors: Buffer[] = []

@@ -1,25 +1,7 @@
-/** Runs a command line, and turns whatever ends it into words on standard error and an exit code. */
-import { CommanderError } from 'commander'
-import { type ExitCode, exitCodes, explain, rootOf } from './failures.ts'
-import { interrupted, watchSignals } from './interrupt.ts'
-import { createProgram } from './program.ts'
-
-const run = async (words: readonly string[]): Promise<ExitCode> => {
-  try {
-    await createProgram().parseAsync(words, { from: 'user' })
-    return exitCodes.done
-  } catch (error) {
-    // Commander has already said what is wrong with the command line
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
-    // After Ctrl-C anything may fail in any way; the reason is known
-    const { exitCode, lines } = explain(error)
-    process.stderr.write(`holdfast: ${lines.join('\n')}\n`)
-    const wantsStack = words.includes('--verbose')
-    const root = rootOf(error)
-    if (wantsStack && root instanceof Error && !interrupted.aborted) process.stderr.write(`${root.stack}\n`)
-    return exitCode
-  }
-}
+/** The command line as a process: signals, streams and the exit code; `run.ts` does the work. */
+import { exitCodes } from './failures.ts'
+import { watchSignals } from './interrupt.ts'
+import { run } from './run.ts'
 
 /** Node's exit code when nothing is left to wait for, and the command is not at its end. */
 const stoppedHalfway = 13
@@ -41,7 +23,12 @@ process.on('exit', (code) => {
   process.exitCode = exitCodes.bug
 })
 watchSignals()
-const exitCode = await run(process.argv.slice(2))
+const exitCode = await run(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+})
 await Promise.all([flushed(process.stdout), flushed(process.stderr)])
 // Standard input or an idle connection may keep the process alive; there is nothing left to do
 process.exit(exitCode)

@@ -1,10 +1,9 @@
 /** How commands are made: the options that all have, examples below the help, and a context for each run. */
-
-import { NetworkError } from '@holdfast/client'
 import { type Command, InvalidArgumentError } from 'commander'
 import { Context, type GlobalOptions } from './context.ts'
-import { AdvisedError, rootOf } from './failures.ts'
+import { AdvisedError } from './failures.ts'
 import type { Shape } from './output/shape.ts'
+import type { Program } from './program.ts'
 
 const shapes: Readonly<Record<Shape, string>> = {
   pretty: 'output for people (default)',
@@ -29,54 +28,58 @@ export const addCommonOptions = (command: Command, hidden: boolean): Command => 
     .addOption(command.createOption('--no-verbose', 'say no more than needed').hideHelp())
 }
 
-/** A group of commands, `holdfast artifact` for one. */
-export const group = (program: Command, name: string, description: string, example: string): Command =>
-  program
-    .command(name)
-    .description(description)
-    .addHelpText('after', exampleText([example]))
-
 const exampleText = (examples: readonly string[]): string => {
   const title = examples.length === 1 ? 'Example:' : 'Examples:'
   return ['', title, ...examples.map((example) => `  $ holdfast ${example}`)].join('\n')
 }
 
-interface Words {
-  /** What the command does, in a sentence. */
-  readonly description: string
+interface HelpWords {
   /** Command lines shown below the help, without their `holdfast`. */
   readonly examples: readonly string[]
   /** Said below the examples. */
   readonly more?: string
 }
 
-/** A command that does something. Options are added by the caller. */
-export const define = (
-  parent: Command,
-  nameAndArguments: string,
-  { description, examples, more }: Words,
-): Command => {
-  const command = parent.command(nameAndArguments).description(description)
+interface Words extends HelpWords {
+  /** What the command does, in a sentence. */
+  readonly description: string
+}
+
+/** Fills in a command that does something: what all such have. */
+export const explainCommand = (command: Command, { examples, more }: HelpWords): Command => {
   const text = `${exampleText(examples)}${more === undefined ? '' : `\n\n${more}`}`
   return addCommonOptions(command, true).addHelpText('after', text)
 }
 
-/** The program's own options, overruled by those given after the command. */
-const globalOptions = (command: Command): GlobalOptions => {
+/** Fills in a group of commands, `holdfast artifact` for one. */
+export const explainGroup = (command: Command, example: string): Command =>
+  command.addHelpText('after', exampleText([example]))
+
+/** A command of a group. Options are added by the caller. */
+export const define = (parent: Command, nameAndArguments: string, words: Words): Command =>
+  explainCommand(parent.command(nameAndArguments).description(words.description), words)
+
+const programOf = (command: Command): Program => {
   let root = command
   while (root.parent) root = root.parent
+  return root as Program
+}
+
+/** The program's own options, overruled by those given after the command. */
+const globalOptions = (command: Command, program: Program): GlobalOptions => {
   const own = command.opts<Partial<GlobalOptions>>()
   const chosen = Object.fromEntries(
     (['output', 'quiet', 'verbose'] as const)
       .filter((name) => own[name] !== undefined && command.getOptionValueSource(name) !== 'default')
       .map((name) => [name, own[name]]),
   )
-  return { ...root.opts<GlobalOptions>(), ...chosen }
+  return { ...program.opts<GlobalOptions>(), ...chosen }
 }
 
 /** A server that does not answer is named, with the place where its name came from. */
 const withServer = async (context: Context, error: unknown): Promise<unknown> => {
-  if (!(rootOf(error) instanceof NetworkError)) return error
+  const { isUnreachable } = await import('./explain.ts')
+  if (!isUnreachable(error)) return error
   const { url, source } = await context.config()
   return new AdvisedError(error, [`The server is ${url}, as set in: ${source}.`])
 }
@@ -85,7 +88,9 @@ const withServer = async (context: Context, error: unknown): Promise<unknown> =>
 export const action =
   <Args extends unknown[]>(work: (context: Context, ...args: Args) => Promise<void>) =>
   async (...all: unknown[]): Promise<void> => {
-    await using context = new Context(globalOptions(all.at(-1) as Command))
+    const command = all.at(-1) as Command
+    const program = programOf(command)
+    await using context = new Context(globalOptions(command, program), program.host)
     try {
       await work(context, ...(all.slice(0, -1) as Args))
     } catch (error) {

@@ -1,6 +1,8 @@
 /** What a command gets: the options that all share, a client made when first needed, and places to print to. */
-import { createClient, loadConfig, type NodeClient, type UserConfig } from '@holdfast/client/node'
+import { join } from 'node:path'
+import type { NodeClient, UserConfig } from '@holdfast/client/node'
 import { UsageError, UserError } from './failures.ts'
+import { type Host, homeOf } from './host.ts'
 import { interrupted } from './interrupt.ts'
 import type { Shape } from './output/shape.ts'
 import { createDisplay, type Display } from './progress/display.ts'
@@ -19,36 +21,45 @@ export interface GlobalOptions {
   readonly verbose?: boolean
 }
 
+const systemConfigFile = '/etc/sf/shakenfist.json'
+
 export class Context implements AsyncDisposable {
   readonly shape: Shape
   readonly options: GlobalOptions
+  readonly host: Host
   readonly signal = interrupted
   #config: Promise<UserConfig> | undefined
   #client: Promise<NodeClient> | undefined
   #display: Display | undefined
 
-  constructor(options: GlobalOptions) {
+  constructor(options: GlobalOptions, host: Host) {
     this.options = options
+    this.host = host
     this.shape = options.output ?? 'pretty'
   }
 
   /** Results: standard output. */
   print(text: string): void {
     this.#display?.pause()
-    process.stdout.write(`${text}\n`)
+    this.host.stdout.write(`${text}\n`)
   }
 
   /** Everything else: standard error. */
   note(text: string): void {
     if (this.options.quiet) return
     if (this.#display) this.#display.note(text)
-    else process.stderr.write(`${text}\n`)
+    else this.host.stderr.write(`${text}\n`)
   }
 
   /** Progress of transfers, on standard error. */
-  get display(): Display {
-    this.#display ??= createDisplay(process.stderr, this.options.quiet === true)
+  async display(): Promise<Display> {
+    this.#display ??= await createDisplay(this.host, this.options.quiet === true)
     return this.#display
+  }
+
+  /** A key from standard input, or from the person at the terminal. */
+  secret(prompt: string): Promise<string> {
+    return readSecret(this.host, prompt)
   }
 
   /** Whether standard input is taken by `--key -`. */
@@ -69,16 +80,19 @@ export class Context implements AsyncDisposable {
   }
 
   /** A client for these very settings. */
-  connect({ url, namespace, key }: Omit<UserConfig, 'source'>): NodeClient {
+  async connect({ url, namespace, key }: Omit<UserConfig, 'source'>): Promise<NodeClient> {
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
       throw new UserError(`the server's URL must begin with http:// or https://, and ${url} does not`)
     }
+    // Help and mistakes need none of this, so that it is loaded here
+    const { createClient, defaultStateDirectory, fileStateStore } = await import('@holdfast/client/node')
     const { patience } = this.options
     return createClient({
       url,
       ...(namespace === undefined ? {} : { namespace }),
       ...(key === undefined ? {} : { key }),
       signal: this.signal,
+      stateStore: fileStateStore(defaultStateDirectory(this.host.environment)),
       userAgent: `holdfast/${version}`,
       // Without patience, a server that does not answer at once is not asked again
       retry: patience === 0 ? { attempts: 1, patienceMs: 0 } : { patienceMs: patience * 1000 },
@@ -97,10 +111,13 @@ export class Context implements AsyncDisposable {
         'The file names the server that its key is for.',
       )
     }
-    const key = this.keyIsOnStdin ? await readSecret('Key: ') : this.options.key
+    const key = this.keyIsOnStdin ? await this.secret('Key: ') : this.options.key
     const given = { url: apiurl, namespace, key }
     // A file that was named on the command line counts before the environment, and alone
-    return config === undefined ? await loadConfig(given) : await loadConfig(given, {}, [config])
+    const { loadConfig } = await import('@holdfast/client/node')
+    if (config !== undefined) return await loadConfig(given, {}, [config])
+    const files = [join(homeOf(this.host), '.shakenfist'), systemConfigFile]
+    return await loadConfig(given, this.host.environment, files)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,17 +1,95 @@
 /** The command tree. */
 import { type Argument, Command, Option } from 'commander'
 import { addCommonOptions, wholeNumber } from './command.ts'
-import { addArtifactCommands } from './commands/artifact.ts'
-import { addBlobCommands } from './commands/blob.ts'
-import { addCompletion } from './commands/completion.ts'
-import { addLabelCommands } from './commands/label.ts'
-import { addLogin } from './commands/login.ts'
-import { addNamespaceCommands } from './commands/namespace.ts'
-import { addPublish } from './commands/publish.ts'
-import { addStatus } from './commands/status.ts'
-import { addUploadCommands } from './commands/upload.ts'
-import { addVersion } from './commands/version.ts'
+import type { Host } from './host.ts'
 import { version } from './version.ts'
+
+/** Fills in a command: its words, options, subcommands and what it does. */
+type Fill = (command: Command, program: Program) => void
+
+interface Entry {
+  /** As `holdfast --help` shows it. */
+  readonly description: string
+  /** Loads the file of the command; only the one that is asked for is loaded. */
+  readonly load: () => Promise<Fill>
+}
+
+/** Every word that may come first, in the order of the help. Arguments stand with the word that takes them. */
+const entries: Readonly<Record<string, Entry>> = {
+  artifact: {
+    description: 'Artifacts: named files and their versions',
+    load: async () => (await import('./commands/artifact.ts')).fillArtifact,
+  },
+  blob: {
+    description: 'Blobs: the bytes behind versions',
+    load: async () => (await import('./commands/blob.ts')).fillBlob,
+  },
+  label: {
+    description: 'Labels: names for versions that you choose',
+    load: async () => (await import('./commands/label.ts')).fillLabel,
+  },
+  namespace: {
+    description: 'Namespaces, their keys and whom they trust',
+    load: async () => (await import('./commands/namespace.ts')).fillNamespace,
+  },
+  'publish <source>': {
+    description: 'Make a file or URL a version of an artifact and, if wanted, point a label at it.',
+    load: async () => (await import('./commands/publish.ts')).fillPublish,
+  },
+  upload: {
+    description: 'Uploads that are not finished',
+    load: async () => (await import('./commands/upload.ts')).fillUpload,
+  },
+  'login [url]': {
+    description: 'Check a key and remember it, with its server and namespace.',
+    load: async () => (await import('./commands/login.ts')).fillLogin,
+  },
+  status: {
+    description: 'Show which server this is, who you are there, what it can do, and what you have there.',
+    load: async () => (await import('./commands/status.ts')).fillStatus,
+  },
+  completion: {
+    description: 'Print the completion script of a shell.',
+    load: async () => (await import('./commands/completion.ts')).fillCompletion,
+  },
+  version: {
+    description: 'Print the version of this program.',
+    load: async () => (await import('./commands/version.ts')).fillVersion,
+  },
+  '__complete [words...]': {
+    description: '',
+    load: async () => (await import('./commands/completion.ts')).fillComplete,
+  },
+}
+
+/** The root, which knows where its commands are run, and fills them in when they are needed. */
+export class Program extends Command {
+  readonly host: Host
+  readonly #waiting = new Map<Command, Entry>()
+
+  constructor(host: Host) {
+    super('holdfast')
+    this.host = host
+    this.hook('preSubcommand', (_, command) => this.#fill(command))
+  }
+
+  addEntry(words: string, entry: Entry): void {
+    const command = this.command(words, { hidden: words.startsWith('__') })
+    this.#waiting.set(command.description(entry.description), entry)
+  }
+
+  /** Loads every command: for completion, and for tests that walk the tree. */
+  async fillAll(): Promise<void> {
+    await Promise.all(this.commands.map((command) => this.#fill(command)))
+  }
+
+  async #fill(command: Command): Promise<void> {
+    const entry = this.#waiting.get(command)
+    this.#waiting.delete(command)
+    const fill = await entry?.load()
+    fill?.(command, this)
+  }
+}
 
 /** `<name>`, `[source...]`. */
 const argumentTerm = (argument: Argument): string => {
@@ -19,14 +97,21 @@ const argumentTerm = (argument: Argument): string => {
   return argument.required ? `<${name}>` : `[${name}]`
 }
 
-/** Makes the whole tree; nothing is run yet. */
-export const createProgram = (): Command => {
-  const program = new Command('holdfast')
+/** Makes the tree; nothing is run yet. */
+export const createProgram = (host: Host): Program => {
+  const program = new Program(host)
+  program
     .description('Upload, download and manage artifacts on a Holdfast or Shaken Fist server.')
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
+    // `holdfast help` is translated before this tree sees it: it could not explain what is not loaded
+    .helpCommand(false)
     .showHelpAfterError('(--help says more)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')) })
+    .configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: (text) => host.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')),
+    })
     .configureHelp({
       subcommandTerm: (command) =>
         [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
@@ -40,7 +125,7 @@ export const createProgram = (): Command => {
     .option('--config <file>', 'read the three from this file (JSON with apiurl, namespace, key)')
     .option('--patience <seconds>', 'give up after so long without progress', wholeNumber(), 600)
     .addOption(
-      new Option('--async-strategy <strategy>', 'accepted for compatibility')
+      new Option('--async-strategy, --async <strategy>', 'accepted for compatibility')
         .choices(['continue', 'pause', 'block'])
         .env('SHAKENFIST_ASYNC')
         .hideHelp(),
@@ -56,15 +141,6 @@ Examples:
 Without --apiurl or --config, the server is taken from the environment, then from ~/.shakenfist, then from
 /etc/sf/shakenfist.json. Every command explains itself with --help.`,
   )
-  addArtifactCommands(program)
-  addBlobCommands(program)
-  addLabelCommands(program)
-  addNamespaceCommands(program)
-  addPublish(program)
-  addUploadCommands(program)
-  addLogin(program)
-  addStatus(program)
-  addCompletion(program)
-  addVersion(program)
+  for (const [words, entry] of Object.entries(entries)) program.addEntry(words, entry)
   return program
 }

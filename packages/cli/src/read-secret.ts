@@ -1,17 +1,19 @@
 /** Keys come in by ways that other users of the machine cannot watch: standard input, or a terminal without echo. */
 import { text } from 'node:stream/consumers'
 import { UserError } from './failures.ts'
+import type { Host } from './host.ts'
 import { interrupt, interrupted } from './interrupt.ts'
 
 /** Reads a key: from the terminal without showing it, or the first line of standard input. */
-export const readSecret = async (prompt: string): Promise<string> => {
-  const secret = process.stdin.isTTY ? await ask(prompt) : firstLine(await text(process.stdin))
+export const readSecret = async (host: Host, prompt: string): Promise<string> => {
+  const secret = host.stdin.isTTY ? await ask(prompt) : firstLine(await text(host.stdin))
   if (secret === '') throw new UserError('no key was given on standard input')
   return secret
 }
 
 const firstLine = (input: string): string => input.split(/\r?\n/, 1)[0]!
 
+/** Only a process has a terminal. */
 const ask = (prompt: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const { stdin, stderr } = process

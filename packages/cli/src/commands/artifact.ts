@@ -1,6 +1,6 @@
 /** `holdfast artifact`: the official commands; uploads and downloads are in files of their own. */
 import type { Command } from 'commander'
-import { action, addShared, define, group, wholeNumber } from '../command.ts'
+import { action, addShared, define, explainGroup, wholeNumber } from '../command.ts'
 import { artifactDetails, artifactList, versionList } from '../output/artifact.ts'
 import { json } from '../output/json.ts'
 import { addArtifactDownload } from './artifact-download.ts'
@@ -13,13 +13,8 @@ interface CacheOptions {
   readonly namespace?: string
 }
 
-export const addArtifactCommands = (program: Command): void => {
-  const artifact = group(
-    program,
-    'artifact',
-    'Artifacts: named files and their versions',
-    'artifact upload debian debian-12.qcow2',
-  )
+export const fillArtifact = (artifact: Command): void => {
+  explainGroup(artifact, 'artifact upload debian debian-12.qcow2')
   const cache = define(artifact, 'cache <image_url>', {
     description: 'Let the server fetch an image from a URL, in the background.',
     examples: [

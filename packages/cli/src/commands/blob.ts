@@ -1,7 +1,7 @@
 /** `holdfast blob`. */
 import type { BlobView } from '@holdfast/client'
 import type { Command } from 'commander'
-import { action, define, group, wholeNumber } from '../command.ts'
+import { action, define, explainGroup, wholeNumber } from '../command.ts'
 import type { Context } from '../context.ts'
 import { blobDetails, blobList } from '../output/blob.ts'
 import { json } from '../output/json.ts'
@@ -19,13 +19,8 @@ const print = async (context: Context, blob: BlobView | null): Promise<void> => 
   context.print(blobDetails(blob, metadata, context.shape))
 }
 
-export const addBlobCommands = (program: Command): void => {
-  const blob = group(
-    program,
-    'blob',
-    'Blobs: the bytes behind versions',
-    'blob show b817115a-8186-4c80-9cf0-f1ae460880ce',
-  )
+export const fillBlob = (blob: Command): void => {
+  explainGroup(blob, `blob show ${exampleUuid}`)
   define(blob, 'list', {
     description: 'List all blobs (only for the namespace system).',
     examples: ['blob list', '--simple blob list'],

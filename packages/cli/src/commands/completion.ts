@@ -1,9 +1,10 @@
 /** `holdfast completion`, and what the scripts call while one types. */
 import type { NodeClient } from '@holdfast/client/node'
 import type { Command } from 'commander'
-import { action, define } from '../command.ts'
+import { action, explainCommand } from '../command.ts'
 import { candidatesFor, type Kind } from '../completion/candidates.ts'
 import { type ShellName, scripts, shells } from '../completion/scripts.ts'
+import type { Program } from '../program.ts'
 
 /** Nobody waits longer for a completion; without the server there are fewer candidates. */
 const serverMs = 2000
@@ -26,9 +27,8 @@ const fromServer = async (client: Promise<NodeClient>, kind: Exclude<Kind, 'file
   return await Promise.race([client.then(namesOf[kind]), late]).catch(() => [])
 }
 
-export const addCompletion = (program: Command): void => {
-  define(program, 'completion', {
-    description: 'Print the completion script of a shell.',
+export const fillCompletion = (command: Command): void => {
+  explainCommand(command, {
     examples: [
       'completion bash > ~/.local/share/bash-completion/completions/holdfast',
       'completion zsh > ~/.zfunc/_holdfast',
@@ -36,23 +36,24 @@ export const addCompletion = (program: Command): void => {
     ],
     more: 'To try it in this very shell: source <(holdfast completion bash)',
   })
-    .addArgument(program.createArgument('<shell>', 'which shell').choices(shells))
+    .addArgument(command.createArgument('<shell>', 'which shell').choices(shells))
     .action(action(async (context, shell: ShellName) => context.print(scripts[shell].trimEnd())))
+}
 
-  program
-    .command('__complete [words...]', { hidden: true })
-    .allowUnknownOption()
-    .action(
-      action(async (context, words: string[]) => {
-        const current = words.at(-1) ?? ''
-        const { words: found, kind } = candidatesFor(program, words.slice(0, -1), current)
-        const named = kind === undefined || kind === 'file' ? [] : await fromServer(context.client(), kind)
-        const lines = [
-          ...found,
-          ...new Set(named.filter((name) => name.startsWith(current))),
-          ...(kind === 'file' ? ['@files'] : []),
-        ]
-        if (lines.length > 0) context.print(lines.join('\n'))
-      }),
-    )
+/** What the scripts of all shells call. */
+export const fillComplete = (command: Command, program: Program): void => {
+  command.allowUnknownOption().action(
+    action(async (context, words: string[]) => {
+      await program.fillAll()
+      const current = words.at(-1) ?? ''
+      const { words: found, kind } = candidatesFor(program, words.slice(0, -1), current)
+      const named = kind === undefined || kind === 'file' ? [] : await fromServer(context.client(), kind)
+      const lines = [
+        ...found,
+        ...new Set(named.filter((name) => name.startsWith(current))),
+        ...(kind === 'file' ? ['@files'] : []),
+      ]
+      if (lines.length > 0) context.print(lines.join('\n'))
+    }),
+  )
 }

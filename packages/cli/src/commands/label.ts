@@ -1,18 +1,13 @@
 /** `holdfast label`. */
 import type { Command } from 'commander'
-import { action, define, group, wholeNumber } from '../command.ts'
+import { action, define, explainGroup, wholeNumber } from '../command.ts'
 import { artifactDetails, labelList } from '../output/artifact.ts'
 import { json } from '../output/json.ts'
 import { parseLabel, resolveBlob } from '../resolve.ts'
 import { metadataOf } from './metadata.ts'
 
-export const addLabelCommands = (program: Command): void => {
-  const label = group(
-    program,
-    'label',
-    'Labels: names for versions that you choose',
-    'label update stable debian@3',
-  )
+export const fillLabel = (label: Command): void => {
+  explainGroup(label, 'label update stable debian@3')
   define(label, 'list', {
     description: 'List the labels you may see.',
     examples: ['label list'],

@@ -3,7 +3,6 @@ import type { Command } from 'commander'
 import { action, define } from '../command.ts'
 import type { Context } from '../context.ts'
 import { UsageError } from '../failures.ts'
-import { readSecret } from '../read-secret.ts'
 
 const more = `With - in place of the key, or without it, the key is asked for, or read from standard input. Keys in command
 lines can be seen by everyone on the machine and stay in shell histories.`
@@ -11,7 +10,7 @@ lines can be seen by everyone on the machine and stay in shell histories.`
 const keyFrom = async (context: Context, given: string | undefined): Promise<string> => {
   if (given !== undefined && given !== '-') return given
   if (context.keyIsOnStdin) throw new UsageError('only one key can come from standard input')
-  return await readSecret('New key: ')
+  return await context.secret('New key: ')
 }
 
 export const addNamespaceKeys = (namespace: Command): void => {

@@ -1,19 +1,14 @@
 /** `holdfast namespace`; keys are in a file of their own. */
 import type { Command } from 'commander'
-import { action, define, group } from '../command.ts'
+import { action, define, explainGroup } from '../command.ts'
 import { UserError } from '../failures.ts'
 import { json } from '../output/json.ts'
 import { namespaceDetails, namespaceList, namespaceMetadata } from '../output/namespace.ts'
 import { addMetadataCommands } from './metadata.ts'
 import { addNamespaceKeys } from './namespace-keys.ts'
 
-export const addNamespaceCommands = (program: Command): void => {
-  const namespace = group(
-    program,
-    'namespace',
-    'Namespaces, their keys and whom they trust',
-    'namespace show builds',
-  )
+export const fillNamespace = (namespace: Command): void => {
+  explainGroup(namespace, 'namespace show builds')
   addListing(namespace)
   addLife(namespace)
   addNamespaceKeys(namespace)

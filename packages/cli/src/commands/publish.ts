@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { ArtifactView } from '@holdfast/client'
 import type { Command } from 'commander'
-import { action, define, wholeNumber } from '../command.ts'
+import { action, explainCommand, wholeNumber } from '../command.ts'
 import type { Context } from '../context.ts'
 import { AdvisedError, UsageError } from '../failures.ts'
 import { json } from '../output/json.ts'
@@ -75,9 +75,8 @@ const finish = async (
   }
 }
 
-export const addPublish = (program: Command): void => {
-  define(program, 'publish <source>', {
-    description: 'Make a file or URL a version of an artifact and, if wanted, point a label at it.',
+export const fillPublish = (command: Command): void => {
+  explainCommand(command, {
     examples: [
       'publish build/app.img --name app --label stable --max-versions 10',
       'publish https://example.com/base.qcow2 --name base --share',

@@ -2,7 +2,7 @@
 import type { ArtifactView } from '@holdfast/client'
 import type { NodeClient } from '@holdfast/client/node'
 import type { Command } from 'commander'
-import { action, define } from '../command.ts'
+import { action, explainCommand } from '../command.ts'
 import { json } from '../output/json.ts'
 import { factLines } from '../output/metadata.ts'
 import { count, size } from '../output/units.ts'
@@ -46,9 +46,8 @@ const usageOf = async (client: NodeClient, namespace: string): Promise<Usage> =>
   return usage
 }
 
-export const addStatus = (program: Command): void => {
-  define(program, 'status', {
-    description: 'Show which server this is, who you are there, what it can do, and what you have there.',
+export const fillStatus = (command: Command): void => {
+  explainCommand(command, {
     examples: ['status', '--json status'],
   }).action(
     action(async (context) => {

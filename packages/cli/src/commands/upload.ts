@@ -2,7 +2,7 @@
 import { isHoldfastError, type UploadView } from '@holdfast/client'
 import type { NodeClient } from '@holdfast/client/node'
 import type { Command } from 'commander'
-import { action, define, group } from '../command.ts'
+import { action, define, explainGroup } from '../command.ts'
 import { NotFoundError, UsageError } from '../failures.ts'
 import { json } from '../output/json.ts'
 import { localTime } from '../output/python.ts'
@@ -31,8 +31,8 @@ const rowOf = (view: UploadView, entry: Entry | undefined): unknown[] => [
   entry?.record.path ?? '',
 ]
 
-export const addUploadCommands = (program: Command): void => {
-  const parent = group(program, 'upload', 'Uploads that are not finished', 'upload resume')
+export const fillUpload = (parent: Command): void => {
+  explainGroup(parent, 'upload resume')
   define(parent, 'list', {
     description: 'List your unfinished uploads on the server, and the files they are of.',
     examples: ['upload list'],

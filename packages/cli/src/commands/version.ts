@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { action, define } from '../command.ts'
+import { action, explainCommand } from '../command.ts'
 import { version } from '../version.ts'
 
-export const addVersion = (program: Command): void => {
-  define(program, 'version', {
-    description: 'Print the version of this program.',
+export const fillVersion = (command: Command): void => {
+  explainCommand(command, {
     examples: ['version'],
   }).action(
     action(async (context) => {

@@ -1,6 +1,6 @@
 /** Progress of transfers: bars on a terminal, plain lines elsewhere, nothing with `--quiet`. */
 import type { WriteStream } from 'node:tty'
-import { BarDisplay } from './bars.ts'
+import type { Host } from '../host.ts'
 import { LineDisplay } from './lines.ts'
 import type { Progress } from './phase-text.ts'
 
@@ -19,7 +19,10 @@ export interface Display {
 
 const silent: Display = { update() {}, note() {}, finish() {}, pause() {}, stop() {} }
 
-export const createDisplay = (stream: WriteStream, quiet: boolean): Display => {
+export const createDisplay = async ({ stderr, environment }: Host, quiet: boolean): Promise<Display> => {
   if (quiet) return silent
-  return stream.isTTY && process.env.TERM !== 'dumb' ? new BarDisplay(stream) : new LineDisplay(stream)
+  if (!stderr.isTTY || environment.TERM === 'dumb') return new LineDisplay(stderr)
+  // Only terminals need the library
+  const { BarDisplay } = await import('./bars.ts')
+  return new BarDisplay(stderr as WriteStream)
 }

@@ -34,7 +34,8 @@ export const download = async (context: Context, order: DownloadOrder): Promise<
   const toStdout = order.destination === '-'
   const path = toStdout ? '' : await pathFor(order)
   // The library means something of its own by this word
-  const to = toStdout ? process.stdout : path === 'blob' ? './blob' : path
+  const to = toStdout ? context.host.stdout : path === 'blob' ? './blob' : path
+  const display = await context.display()
   let received = 0
   try {
     return await client.download({
@@ -43,13 +44,13 @@ export const download = async (context: Context, order: DownloadOrder): Promise<
       ...(order.connections === undefined ? {} : { connections: order.connections }),
       onProgress: (progress) => {
         received = progress.done
-        context.display.update('', progress)
+        display.update('', progress)
       },
     })
   } catch (error) {
     throw new AdvisedError(error, received === 0 ? [] : advice(toStdout, path, received))
   } finally {
-    context.display.finish('')
+    display.finish('')
   }
 }
 

@@ -27,7 +27,7 @@ const openSource = async (context: Context, path: string): Promise<OpenSource> =
   if (path === '-') {
     if (context.keyIsOnStdin)
       throw new UsageError('the key and the data cannot both come from standard input')
-    return { source: process.stdin, continues: false }
+    return { source: context.host.stdin, continues: false }
   }
   const { isFile, isDirectory } = await stat(path).then((found) => ({
     isFile: found.isFile(),
@@ -44,6 +44,7 @@ export const upload = async (context: Context, order: UploadOrder): Promise<Uplo
   const { target, label } = order
   const client = await context.client()
   const { source, continues } = await openSource(context, order.source)
+  const display = await context.display()
   let uploadUuid: string | undefined
   let onServer = 0
   try {
@@ -61,13 +62,13 @@ export const upload = async (context: Context, order: UploadOrder): Promise<Uplo
       },
       onProgress: (progress) => {
         if (progress.phase === 'send') onServer = progress.done
-        context.display.update(label, progress)
+        display.update(label, progress)
       },
     })
   } catch (error) {
     throw new AdvisedError(error, advice(order, { error, uploadUuid, onServer, continues }))
   } finally {
-    context.display.finish(label)
+    display.finish(label)
   }
 }
 

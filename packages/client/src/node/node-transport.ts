@@ -2,13 +2,8 @@
  * Requests by `node:http` and `node:https`: bodies of known length go out from reused buffers with `Content-Length`, a GET
  * may carry a body, and every piece that goes out is told at once. `fetch` in Node can do none of these.
  */
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import { NetworkError } from '../errors.ts'
 import { bodySize } from '../fetch-transport.ts'
 import { isPumpBody, type Transport, type TransportReply, type TransportRequest } from '../transport.ts'
@@ -19,20 +14,27 @@ const maxRedirects = 5
 const redirects = new Set([301, 302, 303, 307, 308])
 const permanent = new Set([301, 308])
 
+/**
+ * Taken from Node as they are, not imported: an import of `node:http` reads every name in it, one of which loads a whole
+ * WebSocket client, and `node:https` loads TLS. That is two thirds of the time a small command needs to start.
+ */
+const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule('node:http')
+const loadHttps = () => process.getBuiltinModule('node:https')
+
 /** Makes a transport with a pool of kept-alive connections of its own. */
 export const nodeTransport = (): Transport => {
-  const agents = {
-    'http:': new HttpAgent({ keepAlive: true, maxSockets: 64 }),
-    'https:': new HttpsAgent({ keepAlive: true, maxSockets: 64 }),
-  }
+  const pool = { keepAlive: true, maxSockets: 64 }
+  const agent = new HttpAgent(pool)
+  let secureAgent: HttpsAgent | undefined
   const once = async (request: TransportRequest, url: URL): Promise<IncomingMessage> => {
     const secure = url.protocol === 'https:'
     const { body, headers, method, signal } = request
     signal.throwIfAborted()
     const length = body === undefined ? undefined : bodySize(body)
-    const outgoing = (secure ? httpsRequest : httpRequest)(url, {
+    if (secure) secureAgent ??= new (loadHttps().Agent)(pool)
+    const outgoing = (secure ? loadHttps().request : httpRequest)(url, {
       method,
-      agent: secure ? agents['https:'] : agents['http:'],
+      agent: secure ? secureAgent! : agent,
       headers: length === undefined ? headers : { ...headers, 'Content-Length': String(length) },
       signal,
     })
@@ -69,8 +71,8 @@ export const nodeTransport = (): Transport => {
     },
 
     close() {
-      agents['http:'].destroy()
-      agents['https:'].destroy()
+      agent.destroy()
+      secureAgent?.destroy()
     },
   }
 }
