@@ -3,6 +3,7 @@
  * `contract.ts`, the answer from the handlers. Every request passes the same stations in this order: request id,
  * access token, room for one more request, body, validation, handler. Whatever one of them refuses ends in `errors.ts`.
  */
+import type { IncomingMessage } from 'node:http'
 import { routeContract } from '@holdfast/api/contract'
 import { HoldfastError } from '@holdfast/api/errors'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
@@ -85,9 +86,7 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
     observe(parts.metrics, request, reply)
     // On Node's own object, so that replies which bypass Fastify carry them too.
     reply.raw.setHeader(requestIdHeader, request.id).setHeader('x-content-type-options', 'nosniff')
-    // Node answers a missing Host with an empty 400; this one explains itself.
-    if (request.raw.httpVersion === '1.1' && request.headers.host === undefined)
-      throw new HoldfastError('invalid_request', { message: 'the request has no Host header' })
+    requireOneHost(request.raw)
     // Fastify refuses Content-Types it cannot read, but nothing here depends on them.
     delete request.raw.headers['content-type']
   })
@@ -99,6 +98,13 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   app.setNotFoundHandler(refuseUnknown)
   const inFlight = new RequestsInFlight(parts.config, parts.metrics.requestsInFlight)
   for (const name of Object.keys(paths) as RouteName[]) registerRoute(app, parts, routes, inFlight, name)
+}
+
+/** Node answers a missing Host with an empty 400, and of two it takes the first, where a proxy may take the other. */
+const requireOneHost = ({ httpVersion, rawHeaders }: IncomingMessage): void => {
+  const hosts = rawHeaders.filter((text, at) => at % 2 === 0 && text.toLowerCase() === 'host').length
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1'))
+    throw new HoldfastError('invalid_request', { message: 'the request must have one Host header' })
 }
 
 const registerRoute = (
