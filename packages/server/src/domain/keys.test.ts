@@ -72,6 +72,32 @@ describe('logging in', () => {
   })
 })
 
+test('a login costs one hash, whether the namespace has many keys or none, and whichever is right', async () => {
+  await createNamespace(parts, system, `${namespace} without keys`)
+  for (const name of ['second', 'third'])
+    await setKey(parts, owner, namespace, { keyName: name, key: `secret ${name}` }, 'add or replace')
+  const { hashing } = parts.logins
+  const costs: number[] = []
+  for (const [of, key] of [
+    [namespace, 'secret one'],
+    [namespace, 'secret third'],
+    [namespace, 'wrong'],
+    [`${namespace} without keys`, 'wrong'],
+  ] as const) {
+    let hashes = 0
+    const counting = {
+      run: <T>(task: () => Promise<T>) => {
+        hashes += 1
+        return hashing.run(task)
+      },
+    }
+    const counted = { ...parts, logins: { ...parts.logins, hashing: counting as typeof hashing } }
+    await authenticate(counted, { namespace: of, key }, '192.0.2.1').catch(() => {})
+    costs.push(hashes)
+  }
+  expect(costs).toEqual([1, 1, 1, 1])
+})
+
 describe('guessing', () => {
   test('is stopped for the address that guesses, the right key included, and for nobody else', async () => {
     await login('secret one', { address: '192.0.2.9' })
