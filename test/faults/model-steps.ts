@@ -2,8 +2,10 @@
  * The steps of the model suite: each sends one request, compares the reply with what the world says, and changes the
  * world. A step is plain data; its numbers pick among what there is, so that a shrunk sequence still makes sense.
  */
+import type { Agent } from 'node:http'
 import { isDeepStrictEqual } from 'node:util'
 import { type Answer, login, type Session } from '../support/api.ts'
+import type { RunningServer } from '../support/server.ts'
 import {
   type Artifact,
   digestOf,
@@ -26,22 +28,37 @@ export interface Step {
   readonly d: number
 }
 
+/** A server, and who is logged in there. */
+export interface Place {
+  readonly server: RunningServer
+  readonly sessions: Map<string, Session>
+  readonly agent: Agent
+}
+
 /** A world beside the server it describes. */
 export class Stage {
   readonly world: World
-  readonly #base: string
-  readonly #sessions: Map<string, Session>
+  readonly #place: Place
   /** Contents and names of this sequence only. */
   readonly contents: readonly string[]
   readonly names = ['disk', 'häuser und gärten', 'x']
   /** What was done, for people. */
   readonly log: string[] = []
+  /** What ended because its time had come. */
+  readonly gone: string[] = []
 
-  constructor(world: World, base: string, sessions: Map<string, Session>, contents: readonly string[]) {
+  constructor(world: World, place: Place, contents: readonly string[]) {
     this.world = world
-    this.#base = base
-    this.#sessions = sessions
+    this.#place = place
     this.contents = contents
+  }
+
+  /** Lets time pass for both; the jobs of the server have run then. */
+  async pass(minutes: number): Promise<void> {
+    this.log.push(`${minutes} minutes pass`)
+    this.world.noteReferences()
+    await this.#place.server.jump(minutes * 60_000)
+    this.gone.push(...this.world.pass(minutes * 60_000))
   }
 
   get namespaces(): string[] {
@@ -50,7 +67,7 @@ export class Stage {
 
   /** Sends a request in the name of a namespace; a dead one is refused whatever it asks. */
   async ask(actor: string, method: string, target: string, more: object = {}): Promise<Answer> {
-    const answer = await this.#sessions.get(actor)!.send(method, target, more)
+    const answer = await this.#place.sessions.get(actor)!.send(method, target, more)
     const text = answer.bytes.toString()
     this.log.push(
       `${actor}: ${method} ${target} ${JSON.stringify(more)} -> ${answer.status} ${text.slice(0, 600)}`,
@@ -59,7 +76,8 @@ export class Stage {
   }
 
   async renew(namespace: string): Promise<void> {
-    this.#sessions.set(namespace, await login(this.#base, namespace, keyOf(namespace)))
+    const { server, sessions, agent } = this.#place
+    sessions.set(namespace, await login(server.url, namespace, keyOf(namespace), agent))
   }
 }
 
@@ -202,6 +220,7 @@ export const steps = {
       declared,
       data: '',
       state: 'open',
+      lastDataAt: stage.world.now,
     })
   },
 
@@ -224,6 +243,7 @@ export const steps = {
       return
     }
     upload!.data += part
+    upload!.lastDataAt = stage.world.now
     expectEqual('size after an append', answer.json, upload!.data.length)
   },
 
@@ -257,7 +277,7 @@ export const steps = {
     const { name, wish, identity, refusal } = convertTo(stage, actor, step)
     const { conversion } = upload ?? {}
     const content = conversion
-      ? (conversion.artifact.versions.get(conversion.index) ?? '')
+      ? (conversion.artifact.versions.get(conversion.index)?.content ?? '')
       : (upload?.data ?? '')
     const expected = expectation(content, step.d)
     const answer = await stage.ask(actor, 'POST', `/artifacts/upload/${encodeURIComponent(name)}`, {
@@ -270,7 +290,7 @@ export const steps = {
       const given = { uuid: answer.json.uuid, blobUuid: answer.json.blob_uuid }
       const made = world.addVersion(identity, upload!.data, given, { shared: wish.shared ?? false })
       upload!.state = 'gone'
-      upload!.conversion = { identity, ...made }
+      upload!.conversion = { identity, ...made, at: world.now }
       artifact = made.artifact
     }
     same(stage, actor, artifact, step, answer)
@@ -283,13 +303,13 @@ export const steps = {
     const expected = expectation(content, step.d)
     const answer = await stage.ask(actor, 'POST', `/artifacts/upload/${encodeURIComponent(name)}`, {
       json: {
-        blob_uuid: world.blobs.get(content)?.uuid ?? nowhere,
+        blob_uuid: world.uuids.get(content) ?? nowhere,
         ...wish,
         name: undefined,
         ...expected.fields,
       },
     })
-    const why = refusal ?? (world.seesBlob(actor, content) ? expected.refusal : 'blob_not_found')
+    const why = refusal ?? (world.findBlob(actor, content) ? expected.refusal : 'blob_not_found')
     if (!settled('convert a blob', answer, why)) return
     const given = { uuid: answer.json.uuid, blobUuid: answer.json.blob_uuid }
     const { artifact } = world.addVersion(identity, content, given, { shared: wish.shared ?? false })
@@ -304,11 +324,11 @@ export const steps = {
     const maxVersions = d % 3 === 0 ? 1 + (d % 4) : undefined
     const path = c % 2 === 0 ? '' : `${encodeURIComponent(namespace)}/`
     const answer = await stage.ask(actor, 'POST', `/label/${path}${encodeURIComponent(name)}`, {
-      json: { blob_uuid: world.blobs.get(content)?.uuid ?? nowhere, max_versions: maxVersions },
+      json: { blob_uuid: world.uuids.get(content) ?? nowhere, max_versions: maxVersions },
     })
     let refusal: Refusal
     if (!world.reachesNamespace(actor, namespace)) refusal = 'namespace_not_found'
-    else if (!world.seesBlob(actor, content)) refusal = 'blob_not_found'
+    else if (!world.findBlob(actor, content)) refusal = 'blob_not_found'
     if (!settled('update a label', answer, refusal)) return
     const identity = { namespace, type: 'label', sourceUrl: `sf://label/${namespace}/${name}`, name }
     const given = { uuid: answer.json.uuid, blobUuid: answer.json.blob_uuid }
@@ -336,7 +356,7 @@ export const steps = {
     const target = `/label/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`
     const answer = await stage.ask(actor, method, target)
     if (!settled(`${method} a label`, answer, isAllowed ? undefined : 'label_not_found')) return
-    if (method === 'DELETE') label!.state = 'deleted'
+    if (method === 'DELETE') world.retire(label!)
     same(stage, actor, label!, {} as Step, answer)
   },
 
@@ -356,10 +376,10 @@ export const steps = {
           one.sha512,
           one.reference_count,
         ]),
-        [...artifact.versions].map(([index, content]) => [
+        [...artifact.versions].map(([index, blob]) => [
           index,
-          digestOf(content),
-          stage.world.countReferences(actor, content),
+          digestOf(blob.content),
+          stage.world.countReferences(actor, blob),
         ]),
       ),
   ),
@@ -372,7 +392,7 @@ export const steps = {
     no,
     (stage, actor, artifact, step, answer) => {
       if (artifact.state === 'deleted') return expectEqual('deleting again', answer.json, null)
-      artifact.state = 'deleted'
+      stage.world.retire(artifact)
       same(stage, actor, artifact, step, answer)
     },
   ),
@@ -397,7 +417,7 @@ export const steps = {
     (artifact, { c }) => (artifact.versions.has(1 + (c % 6)) ? undefined : 'version_not_found'),
     (stage, actor, artifact, step, answer) => {
       artifact.versions.delete(1 + (step.c % 6))
-      if (artifact.versions.size === 0) artifact.state = 'deleted'
+      if (artifact.versions.size === 0) stage.world.retire(artifact)
       same(stage, actor, artifact, step, answer)
     },
   ),
@@ -462,7 +482,7 @@ export const steps = {
     if (!settled('delete all artifacts', answer, refusal)) return
     const gone = world.live().filter((one) => one.namespace === namespace)
     expectEqual('deleted artifacts', [...answer.json].sort(), gone.map((one) => one.uuid).sort())
-    for (const artifact of gone) artifact.state = 'deleted'
+    for (const artifact of gone) world.retire(artifact)
   },
 
   showBlob: async (stage, actor, { a }) => {
@@ -473,9 +493,9 @@ export const steps = {
   readBlob: async (stage, actor, { a, b, c }) => {
     const content = at(stage.contents, a)!
     const [offset, limit] = [b % (content.length + 3), c % 4]
-    const uuid = stage.world.blobs.get(content)?.uuid ?? nowhere
+    const uuid = stage.world.uuids.get(content) ?? nowhere
     const answer = await stage.ask(actor, 'GET', `/blobs/${uuid}/data?offset=${offset}&limit=${limit}`)
-    const sees = stage.world.seesBlob(actor, content)
+    const sees = stage.world.findBlob(actor, content)
     if (!settled('read a blob', answer, sees ? undefined : 'blob_not_found')) return
     const wanted = content.slice(offset, limit === 0 ? undefined : offset + limit)
     expectEqual('bytes', answer.bytes.toString(), wanted)
@@ -490,31 +510,27 @@ export const steps = {
       `/blob_checksums/sha512/${b % 2 === 0 ? digest : digest.toUpperCase()}`,
     )
     settled('look a digest up', answer, undefined)
-    const sees = stage.world.seesBlob(actor, content)
-    expectEqual(
-      `what ${actor} finds by digest`,
-      answer.json?.uuid,
-      sees ? stage.world.blobs.get(content)!.uuid : undefined,
-    )
-    if (sees) stage.world.namespaces.get(actor)!.leases.add(content)
+    const blob = stage.world.findBlob(actor, content)
+    expectEqual(`what ${actor} finds by digest`, answer.json?.uuid, blob?.uuid)
+    if (blob) stage.world.lease(actor, blob)
   },
 
   setBlobMetadata: async (stage, actor, { a, c, d }) => {
     const { world } = stage
     const content = at(stage.contents, a)!
     const key = at(metadataKeys, c)!
-    const uuid = world.blobs.get(content)?.uuid ?? nowhere
+    const uuid = world.uuids.get(content) ?? nowhere
     const isDeletion = d % 4 === 0
     const answer = isDeletion
       ? await stage.ask(actor, 'DELETE', `/blobs/${uuid}/metadata/${encodeURIComponent(key)}`)
       : await stage.ask(actor, 'POST', `/blobs/${uuid}/metadata`, { json: { key, value: d } })
-    const sees = world.seesBlob(actor, content)
-    if (!settled("change a blob's metadata", answer, sees ? undefined : 'blob_not_found')) return
+    const blob = world.findBlob(actor, content)
+    if (!settled("change a blob's metadata", answer, blob ? undefined : 'blob_not_found') || !blob) return
     for (const [name, namespace] of world.namespaces) {
-      const notes = namespace.blobMetadata.get(content) ?? new Map<string, unknown>()
+      const notes = namespace.blobMetadata.get(blob) ?? new Map<string, unknown>()
       if (isDeletion && world.mayAct(actor, name)) notes.delete(key)
       if (!isDeletion && name === actor) notes.set(key, d)
-      namespace.blobMetadata.set(content, notes)
+      namespace.blobMetadata.set(blob, notes)
     }
   },
 
@@ -586,6 +602,11 @@ export const steps = {
   },
 
   lists: async (stage, actor) => expectLists(stage, actor),
+
+  /** Time passes: sometimes only a little, sometimes beyond a lifetime or all of them. */
+  pass: async (stage, _, { a }) => {
+    await stage.pass(at([10, 50, 70, 70, 130, 600, 1500, 3700], a)!)
+  },
 } satisfies Record<string, Do>
 
 const expectNamespace = ({ world }: Stage, name: string, { json }: Answer): void => {
@@ -603,21 +624,21 @@ const expectNamespace = ({ world }: Stage, name: string, { json }: Answer): void
 /** What a blob's view must say to `actor`, or that there is none. */
 export const expectBlob = async (stage: Stage, actor: string, content: string): Promise<void> => {
   const { world } = stage
-  const uuid = world.blobs.get(content)?.uuid ?? nowhere
+  const uuid = world.uuids.get(content) ?? nowhere
   const answer = await stage.ask(actor, 'GET', `/blobs/${uuid}`)
-  const sees = world.seesBlob(actor, content)
-  if (!settled(`blob ${uuid} for ${actor}`, answer, sees ? undefined : 'blob_not_found')) return
+  const blob = world.findBlob(actor, content)
+  if (!settled(`blob ${uuid} for ${actor}`, answer, blob ? undefined : 'blob_not_found') || !blob) return
   expectEqual(
     `view of blob ${uuid} for ${actor}`,
     [answer.json.sha512, answer.json.size, answer.json.reference_count, answer.json.expires_at !== undefined],
     [
       digestOf(content),
       Buffer.byteLength(content),
-      world.countReferences(actor, content),
-      world.namespaces.get(actor)!.leases.has(content),
+      world.countReferences(actor, blob),
+      world.isLeased(actor, blob),
     ],
   )
-  const notes = world.blobMetadata(actor, content)
+  const notes = world.blobMetadata(actor, blob)
   expectEqual(
     `metadata keys of blob ${uuid}`,
     Object.keys(answer.json.metadata).sort(),
@@ -680,14 +701,19 @@ export const sweep = async (stage: Stage): Promise<void> => {
       expectEqual(`a request of the deleted namespace ${actor}`, status, 401)
       continue
     }
-    await expectLists(stage, actor)
-    for (const ref of [...world.artifacts.map((one) => one.uuid), ...stage.names]) {
-      const found = world.find(actor, ref, 'read')
-      const answer = await stage.ask(actor, 'GET', `/artifacts/${encodeURIComponent(ref)}`)
-      const refusal = 'refusal' in found ? found.refusal : undefined
-      if (settled(`artifact ${ref} for ${actor}`, answer, refusal) && !('refusal' in found))
-        same(stage, actor, found, {} as Step, answer)
-    }
-    for (const content of stage.contents) await expectBlob(stage, actor, content)
+    const refs = [...world.artifacts.map((one) => one.uuid), ...stage.names]
+    await Promise.all([
+      expectLists(stage, actor),
+      ...refs.map((ref) => expectArtifact(stage, actor, ref)),
+      ...stage.contents.map((content) => expectBlob(stage, actor, content)),
+    ])
   }
+}
+
+const expectArtifact = async (stage: Stage, actor: string, ref: string): Promise<void> => {
+  const found = stage.world.find(actor, ref, 'read')
+  const answer = await stage.ask(actor, 'GET', `/artifacts/${encodeURIComponent(ref)}`)
+  const refusal = 'refusal' in found ? found.refusal : undefined
+  if (settled(`artifact ${ref} for ${actor}`, answer, refusal) && !('refusal' in found))
+    same(stage, actor, found, {} as Step, answer)
 }

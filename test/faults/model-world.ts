@@ -1,10 +1,22 @@
 /**
  * The rules of the store in a few plain data structures: what the server must answer, without bytes on disks, SQL or
- * time. Deletion by collection and expiry is out of its sight: the suite's server keeps everything for hours.
+ * waiting. Time stands still but for `pass`, which also does at once what the jobs of the server do.
  */
 import { createHash } from 'node:crypto'
 
 export const system = 'system'
+
+const hour = 3_600_000
+
+/** How long things are kept, in ms. No two alike, so that they end apart. */
+export const lifetimes = {
+  upload: 24 * hour,
+  lease: 2 * hour,
+  grace: hour,
+  tombstone: 60 * hour,
+  /** Not a setting of the server. */
+  conversion: 72 * hour,
+} as const
 
 export interface Upload {
   readonly uuid: string
@@ -12,9 +24,15 @@ export interface Upload {
   readonly declared: number | undefined
   data: string
   state: 'open' | 'gone'
+  lastDataAt: number
   /** What it was converted into. */
   conversion?:
-    | { readonly identity: Identity; readonly artifact: Artifact; readonly index: number }
+    | {
+        readonly identity: Identity
+        readonly artifact: Artifact
+        readonly index: number
+        readonly at: number
+      }
     | undefined
 }
 
@@ -29,10 +47,11 @@ export interface Artifact extends Identity {
   readonly uuid: string
   /** Which life of its namespace it belongs to. */
   readonly life: number
-  /** Content by version number. Those of a deleted artifact stay to be shown, and are no references. */
-  readonly versions: Map<number, string>
+  /** By version number. Those of a deleted artifact stay to be shown, and are no references. */
+  readonly versions: Map<number, Blob>
   readonly metadata: Map<string, unknown>
   state: 'created' | 'deleted'
+  deletedAt?: number
   shared: boolean
   maxVersions: number
   nextIndex: number
@@ -44,15 +63,17 @@ export interface Namespace {
   isLive: boolean
   readonly trusts: Set<string>
   readonly metadata: Map<string, unknown>
-  /** Contents it was told of, and may therefore use. */
-  readonly leases: Set<string>
-  /** What it noted about blobs: by content, by key. */
-  readonly blobMetadata: Map<string, Map<string, unknown>>
+  /** Blobs it was told of, and may therefore use, and until when. */
+  readonly leases: Map<Blob, number>
+  /** What it noted about blobs, by key. */
+  readonly blobMetadata: Map<Blob, Map<string, unknown>>
 }
 
 export interface Blob {
   readonly uuid: string
   readonly content: string
+  /** Since when nothing refers to it. */
+  unreferencedAt?: number | undefined
 }
 
 /** A refusal by its code, or undefined. */
@@ -63,8 +84,12 @@ export const digestOf = (content: string): string => createHash('sha512').update
 export class World {
   readonly namespaces = new Map<string, Namespace>()
   readonly uploads: Upload[] = []
-  readonly artifacts: Artifact[] = []
+  artifacts: Artifact[] = []
+  /** Those that are stored, by content. */
   readonly blobs = new Map<string, Blob>()
+  /** The newest blob of each content, be it gone: to ask for it again. */
+  readonly uuids = new Map<string, string>()
+  now = 0
 
   constructor(names: readonly string[]) {
     for (const name of names)
@@ -74,7 +99,7 @@ export class World {
         isLive: true,
         trusts: new Set(),
         metadata: new Map(),
-        leases: new Set(),
+        leases: new Map(),
         blobMetadata: new Map(),
       })
   }
@@ -127,31 +152,38 @@ export class World {
   }
 
   /** Live versions with this content that `actor` may see. */
-  countReferences(actor: string, content: string): number {
+  countReferences(actor: string, blob: Blob): number {
     return this.live()
       .filter((one) => this.isReadable(actor, one))
-      .reduce((sum, one) => sum + [...one.versions.values()].filter((other) => other === content).length, 0)
+      .reduce((sum, one) => sum + [...one.versions.values()].filter((other) => other === blob).length, 0)
   }
 
-  seesBlob(actor: string, content: string): boolean {
-    return (
-      this.blobs.has(content) &&
-      (actor === system ||
-        this.countReferences(actor, content) > 0 ||
-        this.namespaces.get(actor)!.leases.has(content))
-    )
+  /** The stored blob with this content, if `actor` may see it. */
+  findBlob(actor: string, content: string): Blob | undefined {
+    const blob = this.blobs.get(content)
+    if (!blob) return undefined
+    const isVisible = actor === system || this.countReferences(actor, blob) > 0 || this.isLeased(actor, blob)
+    return isVisible ? blob : undefined
+  }
+
+  isLeased(namespace: string, blob: Blob): boolean {
+    return (this.namespaces.get(namespace)!.leases.get(blob) ?? 0) > this.now
+  }
+
+  lease(namespace: string, blob: Blob): void {
+    this.namespaces.get(namespace)!.leases.set(blob, this.now + lifetimes.lease)
   }
 
   /** Every value that may be shown for a key; only to `system` it is open which of several wins. */
-  blobMetadata(actor: string, content: string): Map<string, unknown[]> {
+  blobMetadata(actor: string, blob: Blob): Map<string, unknown[]> {
     const reach = [...this.namespaces.keys()]
       .filter((name) => name !== actor && this.mayAct(actor, name))
       .sort()
     const shown = new Map<string, unknown[]>()
     for (const name of [actor, ...reach])
-      for (const [key, value] of this.namespaces.get(name)!.blobMetadata.get(content) ?? []) {
+      for (const [key, value] of this.namespaces.get(name)!.blobMetadata.get(blob) ?? []) {
         if (!shown.has(key)) shown.set(key, [value])
-        else if (actor === system && !this.namespaces.get(system)!.blobMetadata.get(content)?.has(key))
+        else if (actor === system && !this.namespaces.get(system)!.blobMetadata.get(blob)?.has(key))
           shown.get(key)!.push(value)
       }
     return shown
@@ -164,7 +196,9 @@ export class World {
     given: { uuid: string; blobUuid: string },
     wish: { shared?: boolean; maxVersions?: number | undefined },
   ): { artifact: Artifact; index: number } {
-    if (!this.blobs.has(content)) this.blobs.set(content, { uuid: given.blobUuid, content })
+    const blob = this.blobs.get(content) ?? { uuid: given.blobUuid, content }
+    this.blobs.set(content, blob)
+    this.uuids.set(content, blob.uuid)
     let artifact = this.findIdentity(identity)
     if (!artifact) {
       artifact = {
@@ -184,9 +218,9 @@ export class World {
     if (wish.maxVersions !== undefined) artifact.maxVersions = wish.maxVersions
     const newest = [...artifact.versions].at(-1)
     let index = newest?.[0] ?? 0
-    if (newest?.[1] !== content) {
+    if (newest?.[1].content !== content) {
       index = artifact.nextIndex++
-      artifact.versions.set(index, content)
+      artifact.versions.set(index, blob)
     }
     this.prune(artifact)
     return { artifact, index }
@@ -197,9 +231,56 @@ export class World {
       artifact.versions.delete(index)
   }
 
+  retire(artifact: Artifact): void {
+    artifact.state = 'deleted'
+    artifact.deletedAt = this.now
+  }
+
+  /** Which blobs have lost their last reference, or have one again. To be called after each change. */
+  noteReferences(): void {
+    for (const blob of this.blobs.values())
+      if (this.countReferences(system, blob) > 0) blob.unreferencedAt = undefined
+      else blob.unreferencedAt ??= this.now
+  }
+
+  /** Lets time pass; then all that has run out goes. Answers what went. */
+  pass(ms: number): string[] {
+    this.now += ms
+    const gone: string[] = []
+    const isOver = (at: number | undefined, lifetime: number) => at !== undefined && at + lifetime <= this.now
+    for (const upload of this.uploads) {
+      if (upload.state === 'open' && isOver(upload.lastDataAt, lifetimes.upload)) {
+        upload.state = 'gone'
+        gone.push('uploads expired')
+      }
+      const { conversion } = upload
+      if (!conversion) continue
+      const isForgotten = isOver(conversion.artifact.deletedAt, lifetimes.tombstone)
+      if (isForgotten || isOver(conversion.at, lifetimes.conversion)) upload.conversion = undefined
+    }
+    this.artifacts = this.artifacts.filter(({ deletedAt }) => {
+      if (!isOver(deletedAt, lifetimes.tombstone)) return true
+      gone.push('deleted artifacts forgotten')
+      return false
+    })
+    const namespaces = [...this.namespaces.values()]
+    for (const blob of this.blobs.values()) {
+      if (!isOver(blob.unreferencedAt, lifetimes.grace)) continue
+      if (namespaces.some(({ name }) => this.isLeased(name, blob))) {
+        gone.push('blobs kept by a lease alone')
+        continue
+      }
+      this.blobs.delete(blob.content)
+      gone.push('blobs collected')
+      for (const { leases, blobMetadata } of namespaces)
+        for (const notes of [leases, blobMetadata]) notes.delete(blob)
+    }
+    return gone
+  }
+
   deleteNamespace(name: string): void {
     const namespace = this.namespaces.get(name)!
-    for (const artifact of this.live()) if (artifact.namespace === name) artifact.state = 'deleted'
+    for (const artifact of this.live()) if (artifact.namespace === name) this.retire(artifact)
     for (const upload of this.uploads)
       if (upload.namespace === name) {
         upload.state = 'gone'
@@ -232,14 +313,14 @@ export const viewOf = (world: World, actor: string, artifact: Artifact): object 
     namespace: artifact.namespace,
     shared: artifact.shared,
     index: newest?.[0] ?? 0,
-    blob_uuid: newest && world.blobs.get(newest[1])!.uuid,
+    blob_uuid: newest?.[1].uuid,
     blobs: Object.fromEntries(
-      [...artifact.versions].map(([index, content]) => [
+      [...artifact.versions].map(([index, blob]) => [
         index,
         {
-          uuid: world.blobs.get(content)!.uuid,
-          size: Buffer.byteLength(content),
-          reference_count: world.countReferences(actor, content),
+          uuid: blob.uuid,
+          size: Buffer.byteLength(blob.content),
+          reference_count: world.countReferences(actor, blob),
         },
       ]),
     ),

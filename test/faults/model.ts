@@ -3,18 +3,21 @@
  * beside it. Replies must be what the model says, step by step, and at the end of each sequence everybody must see
  * exactly what they may see. fast-check makes the sequences and shrinks those that fail.
  *
- * `--runs` is the number of sequences.
+ * `--runs` is the number of sequences. The clock is a fake one: steps let hours pass, and what runs out by then has to
+ * be gone, no more and no less. Requests wait for disks and threads, so several servers play at the same time.
  */
+import { Agent } from 'node:http'
 import fc from 'fast-check'
-import { login, type Session } from '../support/api.ts'
-import { type RunningServer, startServer } from '../support/server.ts'
-import { Report, readOptions, wordsOf } from './harness.ts'
-import { expectEqual, keyOf, Stage, type Step, steps, sweep } from './model-steps.ts'
-import { system, World } from './model-world.ts'
+import { login } from '../support/api.ts'
+import { startServer } from '../support/server.ts'
+import { memoryOf, Report, readOptions, wordsOf } from './harness.ts'
+import { expectEqual, keyOf, type Place, Stage, type Step, steps, sweep } from './model-steps.ts'
+import { lifetimes, system, World } from './model-world.ts'
 
 const options = readOptions(250)
 const report = new Report('model', options)
 const maxSteps = 40
+const laneCount = Math.min(3, options.runs)
 /** A store that keeps all that was ever deleted grows; a new one begins after so many sequences. */
 const sequencesPerServer = 500
 
@@ -31,9 +34,9 @@ const weights: Readonly<Record<keyof typeof steps, number>> = {
   showOrDeleteLabel: 4,
   showArtifact: 4,
   listVersions: 4,
-  deleteArtifact: 3,
+  deleteArtifact: 6,
   setMaxVersions: 4,
-  deleteVersion: 5,
+  deleteVersion: 7,
   share: 4,
   unshare: 2,
   setArtifactMetadata: 3,
@@ -49,6 +52,7 @@ const weights: Readonly<Record<keyof typeof steps, number>> = {
   deleteNamespace: 1,
   createNamespace: 2,
   lists: 1,
+  pass: 7,
 }
 
 const number = fc.nat({ max: 10_000 })
@@ -66,96 +70,148 @@ const step: fc.Arbitrary<Step> = fc.record({
   d: number,
 })
 
-let server: RunningServer | undefined
-let sessions = new Map<string, Session>()
-let sequences = 0
 const tenants = ['amber', 'birch', 'cedar']
-
-/** A server with nothing in it that a sequence could see, and namespaces in their first state. */
-const prepare = async (): Promise<RunningServer> => {
-  if (server === undefined || sequences % sequencesPerServer === 0) {
-    await server?.remove()
-    server = await startServer({
-      settings: {
-        HOLDFAST_TOKEN_LIFETIME: '864000',
-        HOLDFAST_LOG_LEVEL: 'error',
-        HOLDFAST_FREE_SPACE_RESERVE: '0',
-      },
-    })
-    sessions = new Map([[system, await login(server.url, system, server.systemKey)]])
-  }
-  const admin = sessions.get(system)!
-  for (const { uuid } of (await admin.get('/upload')).json) await admin.delete(`/upload/${uuid}`)
-  for (const name of [system, ...tenants]) {
-    const made =
-      name === system
-        ? undefined
-        : await admin.post('/auth/namespaces', { namespace: name, key_name: 'first', key: keyOf(name) })
-    if (made?.status === 200) sessions.set(name, await login(server.url, name, keyOf(name)))
-    await admin.delete('/artifacts', { confirm: true, namespace: name })
-    const { json } = await admin.get(`/auth/namespaces/${name}`)
-    for (const trusted of json.trust.full)
-      await admin.delete(`/auth/namespaces/${name}/trust/${encodeURIComponent(trusted)}`)
-    for (const key of Object.keys(json.metadata))
-      await admin.delete(`/auth/namespaces/${name}/metadata/${encodeURIComponent(key)}`)
-  }
-  sequences += 1
-  return server
+let sequences = 0
+const settings = {
+  HOLDFAST_UPLOAD_EXPIRY: `${lifetimes.upload / 1000}`,
+  HOLDFAST_LEASE_LIFETIME: `${lifetimes.lease / 1000}`,
+  HOLDFAST_COLLECT_GRACE: `${lifetimes.grace / 1000}`,
+  HOLDFAST_TOMBSTONE_LIFETIME: `${lifetimes.tombstone / 1000}`,
+  // Not longer than the shortest time that passes, so that every job is due then.
+  HOLDFAST_JOB_INTERVAL: '600',
+  HOLDFAST_FETCH_PAUSE: '600',
+  HOLDFAST_TOKEN_LIFETIME: '1000000000',
+  HOLDFAST_LOG_LEVEL: 'error',
+  HOLDFAST_FREE_SPACE_RESERVE: '0',
 }
 
-/** Plays one sequence; throws at the first difference. */
-const play = async (sequence: readonly Step[], log?: (line: string) => void): Promise<void> => {
-  const { url } = await prepare()
-  // No two sequences share contents, so what one leased is nothing to the next.
-  const contents = Array.from({ length: 6 }, (_, n) => `content ${n} of sequence ${sequences}`)
-  const stage = new Stage(new World([system, ...tenants]), url, sessions, contents)
-  try {
-    for (const one of sequence) {
-      let actor = stage.namespaces[one.actor]!
-      if (!stage.world.namespaces.get(actor)!.isLive) {
-        const { status, json } = await stage.ask(actor, 'GET', '/artifacts')
-        expectEqual(
-          `a request of the deleted namespace ${actor}`,
-          [status, json.code],
-          [401, 'token_revoked'],
-        )
-        actor = system
+/** One server after the other, and what is played on it. */
+class Lane {
+  #place: Place | undefined
+  #played = 0
+
+  /** Plays one sequence; throws at the first difference. */
+  async play(sequence: readonly Step[], log?: (line: string) => void): Promise<void> {
+    const place = await this.#prepare()
+    // No two sequences share contents, so what one leased is nothing to the next.
+    const contents = Array.from({ length: 6 }, (_, n) => `content ${n} of sequence ${this.#played}`)
+    const stage = new Stage(new World([system, ...tenants]), place, contents)
+    try {
+      for (const step of sequence) await playStep(stage, step)
+      await sweep(stage)
+      // What was left with the last reference gone, or leased, in two steps that tell the lifetimes apart.
+      for (const minutes of sequence.length % 3 === 0 ? [70, 60] : []) {
+        await stage.pass(minutes)
+        await sweep(stage)
       }
-      await steps[one.kind](stage, actor, one)
-      report.count(`step ${one.kind}`)
+      report.count('sequences, with those of shrinking')
+      report.count('requests', stage.log.length)
+      for (const what of stage.gone) report.count(what)
+    } finally {
+      for (const line of stage.log) log?.(line)
     }
-    await sweep(stage)
-    report.count('sequences, with those of shrinking')
-    report.count('requests', stage.log.length)
-  } finally {
-    for (const line of stage.log) log?.(line)
+  }
+
+  async end(): Promise<void> {
+    if (!this.#place) return
+    const { server, agent } = this.#place
+    report.highest('MiB resident at most', (await memoryOf(server.pid)).peak)
+    agent.destroy()
+    await server.remove()
+    this.#place = undefined
+  }
+
+  /** A server with nothing in it that a sequence could see, and namespaces in their first state. */
+  async #prepare(): Promise<Place> {
+    if (this.#played % sequencesPerServer === 0) await this.end()
+    this.#place ??= await openPlace()
+    this.#played += 1
+    sequences += 1
+    const { sessions } = this.#place
+    const admin = sessions.get(system)!
+    const { json: uploads } = await admin.get('/upload')
+    for (const { uuid } of uploads) await admin.delete(`/upload/${uuid}`)
+    await Promise.all([system, ...tenants].map((name) => resetNamespace(this.#place!, name)))
+    return this.#place
   }
 }
 
-const lastProgress = { at: Date.now() }
-try {
-  const sequence = fc.array(step, { minLength: 1, maxLength: maxSteps, size: 'max' })
-  const result = await fc.check(
-    fc.asyncProperty(sequence, async (list) => {
-      await play(list)
-      if (Date.now() - lastProgress.at < 60_000) return
-      lastProgress.at = Date.now()
-      console.log(`model: ${sequences} sequences`)
-    }),
-    { seed: options.seed, numRuns: options.runs },
-  )
-  report.count('sequences', result.numRuns)
-  if (result.failed) {
+const openPlace = async (): Promise<Place> => {
+  const server = await startServer({ settings, hasFakeClock: true })
+  const agent = new Agent({ keepAlive: true })
+  const sessions = new Map([[system, await login(server.url, system, server.systemKey, agent)]])
+  // From here on the jobs run when time passes, and at no other time.
+  await server.jump(0)
+  return { server, sessions, agent }
+}
+
+const resetNamespace = async ({ server, sessions, agent }: Place, name: string): Promise<void> => {
+  const admin = sessions.get(system)!
+  const path = `/auth/namespaces/${name}`
+  const { status } =
+    name === system
+      ? { status: 403 }
+      : await admin.post('/auth/namespaces', { namespace: name, key_name: 'first', key: keyOf(name) })
+  if (status === 200) sessions.set(name, await login(server.url, name, keyOf(name), agent))
+  await admin.delete('/artifacts', { confirm: true, namespace: name })
+  const { json } = await admin.get(path)
+  for (const trusted of json.trust.full)
+    if (trusted !== system) await admin.delete(`${path}/trust/${encodeURIComponent(trusted)}`)
+  for (const key of Object.keys(json.metadata))
+    await admin.delete(`${path}/metadata/${encodeURIComponent(key)}`)
+}
+
+const playStep = async (stage: Stage, step: Step): Promise<void> => {
+  let actor = stage.namespaces[step.actor]!
+  if (!stage.world.namespaces.get(actor)!.isLive) {
+    const { status, json } = await stage.ask(actor, 'GET', '/artifacts')
+    expectEqual(`a request of the deleted namespace ${actor}`, [status, json.code], [401, 'token_revoked'])
+    actor = system
+  }
+  await steps[step.kind](stage, actor, step)
+  stage.world.noteReferences()
+  report.count(`step ${step.kind}`)
+}
+
+const began = Date.now()
+let toldAt = began
+const tellProgress = (): void => {
+  if (Date.now() - toldAt < 60_000) return
+  toldAt = Date.now()
+  console.log(`model: ${sequences} sequences in ${((toldAt - began) / 1000).toFixed(0)} s`)
+}
+
+/** Plays a share of the sequences on a server of its own. */
+const runLane = async (number: number): Promise<void> => {
+  const lane = new Lane()
+  const sequence = fc.array(step, { minLength: 5, maxLength: maxSteps, size: 'max' })
+  const share = Math.floor(options.runs / laneCount) + (number < options.runs % laneCount ? 1 : 0)
+  try {
+    const result = await fc.check(
+      fc.asyncProperty(sequence, async (list) => {
+        await lane.play(list)
+        tellProgress()
+      }),
+      { seed: options.seed + number, numRuns: share },
+    )
+    report.count('sequences', result.numRuns)
+    for (let run = result.failed ? 1 : 0; run < result.numRuns; run += 1) report.check(true, '')
+    if (!result.failed) return
     const smallest = result.counterexample![0]
     report.fail(`${wordsOf(result.errorInstance)}\nafter ${result.numShrinks} shrinks of the sequence`)
     console.log('The shortest sequence found, played again:')
-    await play(smallest, (line) => console.log(`  ${line}`)).catch((error) => console.log(wordsOf(error)))
+    await lane
+      .play(smallest, (line) => console.log(`  ${line}`))
+      .catch((error) => console.log(wordsOf(error)))
     console.log(JSON.stringify(smallest))
-  } else for (let run = 0; run < result.numRuns; run += 1) report.check(true, '')
-} catch (error) {
-  report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
-} finally {
-  await server?.remove()
+  } catch (error) {
+    report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
+  } finally {
+    await lane.end()
+  }
 }
+
+await Promise.all(Array.from({ length: laneCount }, (_, number) => runLane(number)))
+report.count('seconds', (Date.now() - began) / 1000)
 report.finish()
 process.exit()

@@ -2,7 +2,7 @@
  * A plain HTTP client for black-box tests. It sends what it is told, GET bodies and nonsense included, and holds every
  * reply against the contract: a reply of an unknown shape, or a refusal the route does not list, fails the test.
  */
-import { request as httpRequest } from 'node:http'
+import { type Agent, request as httpRequest } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { commonErrors, isRawReply, routeContract, tokenErrors } from '@holdfast/api/contract'
 import { errorTable, isErrorCode } from '@holdfast/api/errors'
@@ -23,6 +23,8 @@ export interface Ask {
   readonly json?: unknown
   readonly body?: Buffer | string | Readable
   readonly headers?: Readonly<Record<string, string>>
+  /** Keeps connections; without one each request has its own. */
+  readonly agent?: Agent | undefined
   /** Skip the comparison with the contract, for requests that never reach a route. */
   readonly unchecked?: true
 }
@@ -78,7 +80,7 @@ export const send = async (base: string, method: string, target: string, ask: As
       method,
       path: target,
       headers,
-      agent: false,
+      agent: ask.agent ?? false,
     })
     request.on('error', reject)
     request.on('response', (response) => {
@@ -116,12 +118,17 @@ export interface Session {
 }
 
 /** Logs in. */
-export const login = async (base: string, namespace: string, key: string): Promise<Session> => {
+export const login = async (
+  base: string,
+  namespace: string,
+  key: string,
+  agent?: Agent,
+): Promise<Session> => {
   const answer = await send(base, 'POST', '/auth', { json: { namespace, key } })
   if (answer.status !== 200) throw new Error(`cannot log in as ${namespace}: ${answer.bytes}`)
   const token = answer.json.access_token as string
   const by = (method: string) => (target: string, json?: unknown) =>
-    send(base, method, target, { token, json })
+    send(base, method, target, { token, json, agent })
   return {
     namespace,
     token,
@@ -129,7 +136,7 @@ export const login = async (base: string, namespace: string, key: string): Promi
     post: by('POST'),
     put: by('PUT'),
     delete: by('DELETE'),
-    send: (method, target, ask) => send(base, method, target, { token, ...ask }),
+    send: (method, target, ask) => send(base, method, target, { token, agent, ...ask }),
   }
 }
 

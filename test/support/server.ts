@@ -10,8 +10,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Jump } from './fake-clock.ts'
 
 const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
+const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
 const startTimeoutMs = 30_000
 const stopTimeoutMs = 20_000
 
@@ -26,6 +28,8 @@ export interface RunningServer {
   output(): string
   /** Sends a signal and waits for the end; answers the exit code, or the signal that ended the process. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
+  /** With a fake clock: lets so many ms pass, and waits for the jobs that are due then. */
+  jump(ms: number): Promise<void>
   /** Stops the process and removes its data directory. */
   remove(): Promise<void>
 }
@@ -36,6 +40,8 @@ export interface StartOptions {
   /** `HOLDFAST_*` settings. */
   readonly settings?: Readonly<Record<string, string>>
   readonly port?: number
+  /** Start it with a clock that `jump` moves. */
+  readonly hasFakeClock?: boolean
 }
 
 /** A port nobody listened on a moment ago. */
@@ -51,16 +57,21 @@ export const freePort = async (): Promise<number> => {
 /** The process itself, not waited for: for tests of what a start says and refuses. */
 export const spawnServer = (
   settings: Readonly<Record<string, string>>,
+  hasFakeClock = false,
 ): { child: ChildProcess; output(): string } => {
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('HOLDFAST_')),
   )
-  const child = spawn(process.execPath, [mainFile], {
-    env: { ...environment, NODE_ENV: 'production', ...settings },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [...(hasFakeClock ? ['--import', fakeClockFile.href] : []), mainFile],
+    {
+      env: { ...environment, NODE_ENV: 'production', ...settings },
+      stdio: ['ignore', 'pipe', 'pipe', ...(hasFakeClock ? (['ipc'] as const) : [])],
+    },
+  )
   let text = ''
-  for (const stream of [child.stdout, child.stderr])
+  for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part))
   return { child, output: () => text }
 }
@@ -70,17 +81,21 @@ export const startServer = async ({
   dataDir,
   settings = {},
   port,
+  hasFakeClock,
 }: StartOptions = {}): Promise<RunningServer> => {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-test-')))
   const address = `127.0.0.1:${port ?? (await freePort())}`
   const url = `http://${address}`
-  const { child, output } = spawnServer({
-    HOLDFAST_LISTEN: address,
-    HOLDFAST_DATA_DIR: directory,
-    HOLDFAST_NODE_NAME: 'node-1',
-    HOLDFAST_LOG_LEVEL: 'info',
-    ...settings,
-  })
+  const { child, output } = spawnServer(
+    {
+      HOLDFAST_LISTEN: address,
+      HOLDFAST_DATA_DIR: directory,
+      HOLDFAST_NODE_NAME: 'node-1',
+      HOLDFAST_LOG_LEVEL: 'info',
+      ...settings,
+    },
+    hasFakeClock,
+  )
   const ended = once(child, 'exit')
   const deadline = Date.now() + startTimeoutMs
   for (;;) {
@@ -113,6 +128,11 @@ export const startServer = async ({
     systemKey: key,
     output,
     stop,
+    jump: async (jumpMs) => {
+      const done = once(child, 'message', { signal: AbortSignal.timeout(stopTimeoutMs) })
+      child.send({ jumpMs } satisfies Jump)
+      await done
+    },
     remove: async () => {
       await stop()
       await rm(directory, { recursive: true, force: true })
