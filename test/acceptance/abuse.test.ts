@@ -25,6 +25,7 @@ beforeAll(async () => {
       HOLDFAST_REQUEST_TIMEOUT: '1',
       HOLDFAST_UPLOAD_STALL: '1',
       HOLDFAST_DOWNLOAD_STALL: '0.5',
+      HOLDFAST_TRUSTED_PROXIES: '127.0.0.8/31',
       HOLDFAST_MAX_CONNECTIONS: String(maxConnections),
     },
   })
@@ -312,11 +313,11 @@ describe('names and paths', () => {
 })
 
 describe('guessing keys', () => {
-  const attempt = async (namespace: string, key: string, from: string) => {
+  const attempt = async (namespace: string, key: string, from: string, forwardedFor = 'nobody') => {
     const body = JSON.stringify({ namespace, key })
     const socket = await open(from)
     socket.write(
-      `POST /auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      `POST /auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: ${forwardedFor}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     )
     const reply = await readAll(socket)
     return {
@@ -337,6 +338,18 @@ describe('guessing keys', () => {
     expect((await attempt(own.namespace, key, '127.0.0.2')).status).toBe(429)
     expect((await attempt(own.namespace, key, '127.0.0.3')).status).toBe(200)
     expect((await attempt(one.namespace, `key of ${one.namespace}`, '127.0.0.2')).status).toBe(200)
+  })
+
+  test('behind a proxy the address is the one that the proxy tells, and nobody else’s word counts', async () => {
+    const own = await createNamespace(server.url, system)
+    const key = `key of ${own.namespace}`
+    for (let count = 0; count < 10; count += 1)
+      await attempt(own.namespace, 'guess', '127.0.0.9', '127.0.0.5, 192.0.2.1')
+    const statusOf = async (...where: [from: string, forwardedFor: string]) =>
+      (await attempt(own.namespace, key, ...where)).status
+    expect(await statusOf('127.0.0.8', '192.0.2.1')).toBe(429)
+    expect(await statusOf('127.0.0.9', '192.0.2.2')).toBe(200)
+    expect(await statusOf('127.0.0.5', '192.0.2.1')).toBe(200)
   })
 })
 

@@ -14,11 +14,13 @@ test('values are parsed with their units', () => {
     HOLDFAST_UPLOAD_EXPIRY: '1.5',
     HOLDFAST_FETCH_ALLOW: 'mirror.example, 10.0.0.0/8,',
     HOLDFAST_FETCH_ATTEMPTS: '3',
+    HOLDFAST_TRUSTED_PROXIES: '127.0.0.1, 10.0.0.0/8, ::1/128',
   })
   expect(config.maxFileSize).toBe(10 * 1024 ** 3)
   expect(config.uploadExpiry).toBe(1.5)
   expect(config.fetchAllow).toEqual(['mirror.example', '10.0.0.0/8'])
   expect(config.fetchAttempts).toBe(3)
+  expect(config.trustedProxies).toEqual(['127.0.0.1', '10.0.0.0/8', '::1/128'])
 })
 
 test.each([
@@ -27,6 +29,8 @@ test.each([
   ['HOLDFAST_MAX_FILE_SIZE', '9999999999999999 TiB'],
   ['HOLDFAST_UPLOAD_EXPIRY', 'soon'],
   ['HOLDFAST_FETCH_ATTEMPTS', '1.5'],
+  ['HOLDFAST_TRUSTED_PROXIES', 'proxy.example'],
+  ['HOLDFAST_TRUSTED_PROXIES', '10.0.0.0/33'],
   ['HOLDFAST_LISTNE', '127.0.0.1:1'],
 ])('%s=%s is refused in words that name the setting', (variable, value) => {
   expect(() => parseConfig({ [variable]: value })).toThrow(ConfigError)

@@ -2,6 +2,7 @@
  * The settings of a server: every `HOLDFAST_*` environment variable, its default and its meaning, in one table.
  * `main.ts` parses the environment once; nothing else reads it. `docs/operators-guide.md` lists this table.
  */
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 
 const KiB = 1024
@@ -17,6 +18,8 @@ interface Setting<T> {
   readonly meaning: string
   readonly fallback: T
   readonly secret?: true
+  /** What sizes and times are counted in. */
+  readonly unit?: 'bytes' | 'seconds'
   parse(text: string): T
 }
 
@@ -45,7 +48,8 @@ const units: Record<string, number> = { '': 1, KiB, MiB, GiB, TiB }
 const bytes = (variable: string, fallback: number, meaning: string): Setting<number> => ({
   variable,
   fallback,
-  meaning: `${meaning} Bytes, or with KiB, MiB, GiB, TiB.`,
+  meaning,
+  unit: 'bytes',
   parse: (value) => {
     const match = /^(\d{1,16})\s*(KiB|MiB|GiB|TiB)?$/.exec(value)
     const size = match && Number(match[1]) * units[match[2] ?? '']!
@@ -58,7 +62,8 @@ const bytes = (variable: string, fallback: number, meaning: string): Setting<num
 const seconds = (variable: string, fallback: number, meaning: string): Setting<number> => ({
   variable,
   fallback,
-  meaning: `${meaning} Seconds.`,
+  meaning,
+  unit: 'seconds',
   parse: (value) => {
     const number = Number(value)
     if (!/^\d+(\.\d+)?$/.test(value) || number > 1e9)
@@ -99,6 +104,23 @@ const list = (variable: string, meaning: string): Setting<readonly string[]> => 
       .filter(Boolean),
 })
 
+const networks = (variable: string, meaning: string): Setting<readonly string[]> => {
+  const { parse, ...rest } = list(variable, meaning)
+  return {
+    ...rest,
+    parse: (value) => {
+      const entries = parse(value)
+      for (const entry of entries) {
+        const [, address = '', prefix = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
+        const bits = { 4: 32, 6: 128 }[isIP(address)]
+        if (bits === undefined || Number(prefix) > bits)
+          throw new ConfigError(`${variable} is not a list of addresses and networks: ${entry}`)
+      }
+      return entries
+    },
+  }
+}
+
 /** The table of settings. */
 export const settings = {
   listen: text('HOLDFAST_LISTEN', '127.0.0.1:13000', 'Address and port to listen on.'),
@@ -108,6 +130,10 @@ export const settings = {
     'HOLDFAST_PUBLIC_URL',
     '',
     'URL under which clients reach the server; made from the address when empty.',
+  ),
+  trustedProxies: networks(
+    'HOLDFAST_TRUSTED_PROXIES',
+    'Addresses and networks of reverse proxies, whose X-Forwarded-For tells where a request comes from.',
   ),
   systemKey: secret('HOLDFAST_SYSTEM_KEY', 'First key of the namespace system; made and stored when absent.'),
   logLevel: text('HOLDFAST_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent.'),

@@ -30,6 +30,7 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
     genReqId: requestIdOf,
     requestIdHeader: false,
     bodyLimit: maxJsonBytes,
+    trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     // Uploads may take as long as bytes flow; silence is measured where bodies are read.
     requestTimeout: 0,
     connectionTimeout: idleMs,
