@@ -5,31 +5,18 @@
  *
  * There is one difference by contract, asserted as such: `POST /auth` tells a wrong key from an unknown namespace.
  */
-import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { routeContract } from '@holdfast/api/contract'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
-import { type Answer, login, publish, type Session, send, upload } from '../support/api.ts'
+import { type Answer, login, type Session, send, upload } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
-import { bytesOf, comesTrue, Report, readOptions, sha512, wordsOf } from './harness.ts'
+import { Report, readOptions, wordsOf } from './harness.ts'
+import { type Belongings, furnish, type Kind, keyOf, ownFields, snapshot } from './isolation-objects.ts'
 
 const report = new Report('isolation', readOptions(1))
-const server: RunningServer = await startServer({ settings: { HOLDFAST_JOB_INTERVAL: '0.2' } })
-
-/** One object of a kind, and one of the same form that does not exist. */
-interface Kind {
-  readonly kind: string
-  readonly foreign: string
-  readonly missing: string
-}
-
-/** Everything that one namespace owns, in the fields that can name it. */
-type Belongings = Readonly<Record<string, readonly Kind[]>>
-
-/** Of the same length, another name. */
-const otherName = (name: string): string => `${name.slice(0, -1)}${name.endsWith('q') ? 'z' : 'q'}`
-const uuidKind = (kind: string, foreign: string): Kind => ({ kind, foreign, missing: randomUUID() })
-const nameKind = (kind: string, foreign: string): Kind => ({ kind, foreign, missing: otherName(foreign) })
+const server: RunningServer = await startServer({
+  settings: { HOLDFAST_JOB_INTERVAL: '0.2', HOLDFAST_FETCH_ATTEMPTS: '1' },
+})
 
 /** Fields of requests that name no object of anybody, and the value they are sent with. */
 const plainFields: Readonly<Record<string, unknown>> = {
@@ -52,8 +39,39 @@ const plainFields: Readonly<Record<string, unknown>> = {
   type: 'image',
   state: 'created',
   created_after: 0,
+  max_bytes: 1,
+  max_artifacts: 1,
+  max_uploads: 1,
+  repair: true,
   job: 'collect-blobs',
   wait: 0,
+}
+
+/**
+ * The routes of which no field names an object: what they are there for. `public` and `own` tell nothing of others,
+ * `system` is refused.
+ */
+const bareRoutes: Partial<Record<RouteName, 'public' | 'own' | 'system'>> = {
+  showRoot: 'public',
+  showHealth: 'public',
+  showReadiness: 'public',
+  showMetrics: 'public',
+  showOpenapi: 'public',
+  listNamespaces: 'own',
+  createUpload: 'own',
+  listUploads: 'own',
+  listBlobs: 'system',
+  listJobs: 'system',
+  showJob: 'system',
+  runJob: 'system',
+  previewCollection: 'system',
+  verifyAll: 'system',
+  showVerification: 'system',
+  listQuarantine: 'system',
+  startBackup: 'system',
+  showBackup: 'system',
+  startCheck: 'system',
+  showCheck: 'system',
 }
 
 /** What a body must hold for the request to come as far as the object in question. */
@@ -75,91 +93,15 @@ const bodies: Partial<Record<RouteName, Readonly<Record<string, unknown>>>> = {
   setMaxVersions: { max_versions: 1 },
 }
 
-const key = (namespace: string): string => `the key of ${namespace}`
 const system = await login(server.url, 'system', server.systemKey)
 const createNamespace = async (namespace: string): Promise<Session> => {
   const { status } = await system.post('/auth/namespaces', {
     namespace,
     key_name: 'first',
-    key: key(namespace),
+    key: keyOf(namespace),
   })
   report.check(status === 200, `cannot make ${namespace}`)
-  return login(server.url, namespace, key(namespace))
-}
-
-/** Fills a namespace with one object of every kind. */
-const furnish = async (session: Session): Promise<Belongings> => {
-  const { namespace } = session
-  const own = (what: string) => bytesOf(`${namespace} ${what}`, 5000)
-  const [image] = [await publish(session, `${namespace}-disk`, own('image'))]
-  await publish(session, `${namespace}-disk`, own('second version'))
-  const other = await publish(session, `${namespace}-notes`, own('other'), { artifact_type: 'other' })
-  const gone = await publish(session, `${namespace}-gone`, own('gone'))
-  await session.delete(`/artifacts/${gone.uuid}`)
-  const label = await session.post(`/label/${namespace}-label`, { blob_uuid: image.blob_uuid })
-  const fetched = await session.post('/artifacts', { url: `http://${namespace}.invalid/image` })
-  const converted = await upload(session, own('converted'))
-  await session.post(`/artifacts/upload/${namespace}-disk`, { upload_uuid: converted })
-  const open = await upload(session, own('open'))
-  const givenUp = await upload(session, own('given up'))
-  await session.delete(`/upload/${givenUp}`)
-  for (const target of [
-    `/artifacts/${image.uuid}`,
-    `/blobs/${image.blob_uuid}`,
-    `/auth/namespaces/${encodeURIComponent(namespace)}`,
-  ])
-    await session.post(`${target}/metadata`, { key: 'colour', value: `${namespace}'s secret` })
-  await session.post(`/auth/namespaces/${namespace}/keys`, {
-    key_name: `${namespace}-key`,
-    key: key(namespace),
-  })
-  await session.post(`/auth/namespaces/${namespace}/trust`, { external_namespace: `${namespace}-friend` })
-  const digests = async () => (await session.get(`/blobs/${image.blob_uuid}`)).json.checksums
-  report.check(await comesTrue(async () => !!(await digests()).xxh128, 20_000), 'digests were never made')
-  const checksums = Object.entries<string>(await digests())
-  return {
-    namespace: [nameKind('namespace', namespace)],
-    external_namespace: [nameKind('namespace', namespace)],
-    key_name: [nameKind('key', `${namespace}-key`)],
-    upload_uuid: [
-      uuidKind('upload', open),
-      uuidKind('converted upload', converted),
-      uuidKind('deleted upload', givenUp),
-    ],
-    artifact_ref: [
-      uuidKind('artifact', image.uuid),
-      uuidKind('artifact of type other', other.uuid),
-      uuidKind('artifact in capitals', image.uuid.toUpperCase()),
-      uuidKind('deleted artifact', gone.uuid),
-      uuidKind('label', label.json.uuid),
-      uuidKind('fetched artifact', fetched.json.uuid),
-      nameKind("artifact's name", image.name),
-      nameKind("deleted artifact's name", gone.name),
-      nameKind("label's name", label.json.name),
-    ],
-    name: [nameKind("artifact's name", image.name), nameKind("label's name", label.json.name)],
-    blob_uuid: [
-      uuidKind('blob', image.blob_uuid),
-      uuidKind('blob of a deleted artifact', gone.blob_uuid),
-      uuidKind('artifact as a blob', image.uuid),
-    ],
-    source_url: [
-      nameKind("upload's source", image.source_url),
-      nameKind("label's source", label.json.source_url),
-    ],
-    url: [
-      {
-        kind: 'fetched URL',
-        foreign: fetched.json.source_url,
-        missing: fetched.json.source_url.replace(namespace, otherName(namespace)),
-      },
-    ],
-    hash: checksums.map(([algorithm, hash]) => ({
-      kind: algorithm,
-      foreign: hash,
-      missing: sha512(Buffer.from(hash)).slice(0, hash.length),
-    })),
-  }
+  return login(server.url, namespace, keyOf(namespace))
 }
 
 /** A namespace that tries, whose belongings it tries to reach, and by which fields. */
@@ -189,21 +131,6 @@ const slotsOf = (route: RouteName, belongings: Belongings): Slot[] => {
       `${route}: does ${place}/${field} name an object? Say so in isolation.ts`,
     )
   return all.filter(({ field }) => field in belongings)
-}
-
-/** The outsider's own objects, for the fields that are not in question. */
-const ownFields = async (session: Session): Promise<Record<string, string>> => {
-  const view = await publish(session, 'own-disk', bytesOf(`own of ${session.namespace}`, 3000))
-  return {
-    namespace: session.namespace,
-    external_namespace: 'system',
-    key_name: 'first',
-    upload_uuid: await upload(session, `own open upload of ${session.namespace}`),
-    artifact_ref: view.uuid,
-    name: 'own-name',
-    blob_uuid: view.blob_uuid,
-    hash: sha512(Buffer.from('nothing')),
-  }
 }
 
 /** One request: a route, the outsider's own objects, and one field that names `value`. */
@@ -319,33 +246,8 @@ const tryCase = async (
   return `${present.status} ${present.json?.code ?? (method === 'HEAD' ? '' : 'same')}`.trim()
 }
 
-/** All that the owner sees of its own, but for what the server itself goes on with. */
-const snapshot = async (session: Session): Promise<unknown> => {
-  const { namespace } = session
-  const read = async (target: string) => (await session.get(target)).json
-  const artifacts = (await read(`/artifacts?namespace=${namespace}`)).filter(
-    ({ blob_uuid }: { blob_uuid?: string }) => blob_uuid !== undefined,
-  )
-  const details = []
-  for (const { uuid, blob_uuid } of artifacts)
-    details.push([
-      await read(`/artifacts/${uuid}`),
-      await read(`/artifacts/${uuid}/versions`),
-      await read(`/artifacts/${uuid}/events`),
-      await read(`/blobs/${blob_uuid}/events`),
-      await read(`/blobs/${blob_uuid}/metadata`),
-      sha512((await session.get(`/blobs/${blob_uuid}/data`)).bytes),
-    ])
-  return {
-    artifacts,
-    details,
-    uploads: await read('/upload'),
-    namespace: await read(`/auth/namespaces/${namespace}`),
-  }
-}
-
 const victim = await createNamespace('victim')
-const belongings = await furnish(victim)
+const belongings = await furnish(victim, report)
 
 const stranger = await createNamespace('stranger')
 const naive = await createNamespace('naive')
@@ -355,7 +257,7 @@ await victim.post('/auth/namespaces/victim/trust', { external_namespace: 'former
 report.check((await former.get('/artifacts/victim-disk')).status === 200, 'a trusted namespace sees nothing')
 await victim.delete('/auth/namespaces/victim/trust/former')
 const firstLife = await createNamespace('phoenix')
-const { namespace: _, external_namespace: __, key_name: ___, ...inherited } = await furnish(firstLife)
+const { namespace: _, external_namespace: __, key_name: ___, ...inherited } = await furnish(firstLife, report)
 await system.delete('/auth/namespaces/phoenix')
 const reborn = await createNamespace('phoenix')
 
@@ -377,24 +279,33 @@ try {
   await snapshot(victim)
   const before = await snapshot(victim)
   const table = new Map<string, { cases: number; replies: Set<string> }>()
+  const note = (row: string, reply: string): void => {
+    const entry = table.get(row) ?? { cases: 0, replies: new Set() }
+    entry.cases += 1
+    entry.replies.add(reply)
+    table.set(row, entry)
+    report.count('cases')
+  }
   for (const outsider of outsiders) {
     const own = await ownFields(outsider.session)
     for (const route of Object.keys(paths) as RouteName[]) {
-      const { method } = splitPath(route)
-      for (const slot of slotsOf(route, { ...belongings, ...outsider.belongings }))
+      const { method, path } = splitPath(route)
+      const slots = slotsOf(route, { ...belongings, ...outsider.belongings })
+      if (slots.length === 0) note(`${route.padEnd(24)} -`, await tryBare(outsider, route))
+      else if (method === 'GET' && !path.includes('{'))
+        searchFor(outsider, route, (await outsider.session.get(path)).bytes)
+      for (const slot of slots)
         for (const kind of outsider.belongings[slot.field] ?? [])
-          for (const verb of method === 'GET' ? ['GET', 'HEAD'] : [method]) {
-            const reply = await tryCase(outsider, own, route, verb, slot, kind)
-            const row = `${route.padEnd(24)} ${slot.place}/${slot.field}`
-            const entry = table.get(row) ?? { cases: 0, replies: new Set() }
-            entry.cases += 1
-            entry.replies.add(reply)
-            table.set(row, entry)
-            report.count('cases')
-          }
+          for (const verb of method === 'GET' ? ['GET', 'HEAD'] : [method])
+            note(
+              `${route.padEnd(24)} ${slot.place}/${slot.field}`,
+              await tryCase(outsider, own, route, verb, slot, kind),
+            )
     }
-    await checkLists(outsider)
   }
+  const isTried = (route: RouteName) => [...table.keys()].some((row) => row.startsWith(`${route} `))
+  for (const route of Object.keys(paths) as RouteName[])
+    report.check(isTried(route), `${route} was not tried`)
   for (const [row, { cases, replies }] of table)
     console.log(`  ${row.padEnd(50)} ${String(cases).padStart(3)} cases: ${[...replies].join(', ')}`)
   const after = await snapshot(victim)
@@ -402,28 +313,38 @@ try {
     isDeepStrictEqual(after, before),
     () => `something of the victim has changed:\n${JSON.stringify(before)}\n${JSON.stringify(after)}`,
   )
-  await login(server.url, 'victim', key('victim'))
+  await login(server.url, 'victim', keyOf('victim'))
 } catch (error) {
   report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
 } finally {
   await server.remove()
 }
 
-/** No list, and nothing public, says a word of what belongs to the owner. */
-async function checkLists({ name, session, belongings: theirs }: Outsider): Promise<void> {
+/** Routes without a field for an object say no word of what belongs to the owner, or nothing at all. */
+async function tryBare(outsider: Outsider, route: RouteName): Promise<string> {
+  const { name, session } = outsider
+  const access = bareRoutes[route]
+  report.check(access !== undefined, () => `${route}: whom does it tell of what? Say so in isolation.ts`)
+  const { method, path } = splitPath(route)
+  const target = path.replace(/\{(\w+)\}/g, (_, field: string) => String(plainFields[field]))
+  const { status, json, bytes } = await send(server.url, method, target, { token: session.token })
+  if (route === 'createUpload') await session.delete(`/upload/${json.uuid}`)
+  if (access === 'system') report.check(json?.code === 'system_only', () => `${name}: ${route} is ${status}`)
+  else report.check(status === 200, () => `${name}: ${route} is ${status}`)
+  searchFor(outsider, route, bytes)
+  return `${status} ${json?.code ?? access}`
+}
+
+/** What is answered to a request that names nothing shows nothing of the owner. */
+function searchFor({ name, belongings: theirs }: Outsider, route: RouteName, bytes: Buffer): void {
   const secrets = Object.values(theirs)
     .flat()
     .map(({ foreign }) => foreign)
-  for (const route of Object.keys(paths) as RouteName[]) {
-    const { method, path } = splitPath(route)
-    if (method !== 'GET' || path.includes('{')) continue
-    const { bytes } = await send(server.url, method, path, { token: session.token })
-    const text = bytes.toString()
-    // Words of the page and the document, and one's own name, give nobody away.
-    const told = secrets.filter((secret) => secret.length > 8 && text.includes(secret))
-    report.check(told.length === 0, () => `${name}: ${path} tells of ${told.join(', ')}`)
-    report.count('lists searched')
-  }
+  const text = bytes.toString()
+  // Words of the page and the document, and one's own name, give nobody away.
+  const told = secrets.filter((secret) => secret.length > 8 && text.includes(secret))
+  report.check(told.length === 0, () => `${name}: ${route} tells of ${told.join(', ')}`)
+  report.count('replies searched')
 }
 
 report.finish()
