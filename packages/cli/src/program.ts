@@ -41,12 +41,16 @@ const entries: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/upload.ts')).fillUpload,
   },
   'login [url]': {
-    description: 'Check a key and remember it, with its server and namespace.',
+    description: 'Check a key and remember it, with its server and namespace, in ~/.shakenfist.',
     load: async () => (await import('./commands/login.ts')).fillLogin,
   },
   status: {
     description: 'Show which server this is, who you are there, what it can do, and what you have there.',
     load: async () => (await import('./commands/status.ts')).fillStatus,
+  },
+  admin: {
+    description: 'Housekeeping, verification and why blobs live or went (only for the namespace system)',
+    load: async () => (await import('./commands/admin.ts')).fillAdmin,
   },
   completion: {
     description: 'Print the completion script of a shell.',

@@ -5,7 +5,7 @@ import type { VerificationView } from '@holdfast/api/admin-schemas'
 import { deleted } from '../db/database.ts'
 import type { Millis } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
-import { jobsOf } from './jobs/job.ts'
+import { jobsOf, pokeJob } from './jobs/job.ts'
 import { dueNow, lastAsked, oldestVerification, verifyAll } from './jobs/verify-blobs.ts'
 import { countQuarantined } from './quarantine.ts'
 import { requireSystem } from './visibility.ts'
@@ -14,6 +14,8 @@ import { requireSystem } from './visibility.ts'
 export const startVerificationOfAll = async (parts: Parts, caller: Caller): Promise<VerificationView> => {
   requireSystem(caller)
   await verifyAll(parts)
+  // New blobs are read for the first time there.
+  pokeJob(parts, 'digest-blobs')
   return showVerification(parts, caller)
 }
 

@@ -1,0 +1,106 @@
+/** `holdfast admin` against a real server whose jobs run only when asked. */
+import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createNamespace, login, publish, type Session } from '../support/api.ts'
+import { type RunningServer, startServer } from '../support/server.ts'
+import { makePlace, type Place } from './run.ts'
+
+let server: RunningServer
+let system: Session
+let place: Place
+
+beforeAll(async () => {
+  server = await startServer({
+    settings: { HOLDFAST_JOB_INTERVAL: '1000000', HOLDFAST_COLLECT_GRACE: '0' },
+  })
+  system = await login(server.url, 'system', server.systemKey)
+  place = await makePlace({
+    SHAKENFIST_API_URL: server.url,
+    SHAKENFIST_NAMESPACE: 'system',
+    SHAKENFIST_KEY: server.systemKey,
+  })
+})
+afterAll(async () => {
+  await place.remove()
+  await server.remove()
+})
+
+const store = async () => {
+  const { uuid, blob_uuid } = await publish(system, `x ${randomBytes(3).toString('hex')}`, randomBytes(1024))
+  return { artifact: uuid as string, blob: blob_uuid as string }
+}
+
+test('jobs are listed in three shapes, and run', async () => {
+  const ran = await place.run('admin', 'run', 'prune-history')
+  expect(ran).toMatchObject({ code: 0, stderr: '' })
+  expect(ran.stdout).toMatch(/^prune-history: events 0, artifacts 0, /)
+  const pretty = await place.run('admin', 'jobs')
+  expect(pretty.stdout).toMatch(/\| +prune-history +\| +idle +\| .* \| +done +\| events 0, /)
+  const simple = (await place.run('--simple', 'admin', 'jobs')).stdout.trimEnd().split('\n')
+  expect(simple[0]).toBe('name,state,next_run,last_run,seconds,outcome,report')
+  for (const line of simple) expect(line.split(',').length).toBe(7)
+  const json = JSON.parse((await place.run('--json', 'admin', 'jobs')).stdout)
+  expect(json).toContainEqual(expect.objectContaining({ name: 'verify-blobs', is_running: false }))
+  expect(await place.run('admin', 'run', 'no-such-job')).toMatchObject({
+    code: 3,
+    stderr: 'holdfast: there is no such job\n',
+  })
+})
+
+test('collect, dry and for good, and explain', async () => {
+  expect((await place.run('admin', 'collect', '--dry-run')).stdout).toBe('Something refers to every blob.\n')
+  const { artifact, blob } = await store()
+  expect((await place.run('admin', 'explain', blob)).stdout).toMatch(
+    /^reason +: alive: 1 version holds it$[\s\S]*^Held by:\n {4}system\/x .* version 1 \(image /m,
+  )
+  await system.delete(`/artifacts/${artifact}`)
+  const dry = await place.run('admin', 'collect', '--dry-run')
+  expect(dry.stdout).toMatch(new RegExp(`\\| ${blob} \\| 1024 \\| .* \\| yes \\| no version and no lease`))
+  expect(dry.stdout).toContain('\nCollection would remove 1 of these 1 blobs now, 1.0 KiB.\n')
+  expect(JSON.parse((await place.run('--json', 'admin', 'collect', '--dry-run')).stdout)).toMatchObject({
+    blobs: [{ uuid: blob, is_due: true }],
+  })
+  expect((await place.run('admin', 'collect')).stdout).toMatch(/^collect-blobs: collected 1, leftovers 0/)
+  const gone = await place.run('admin', 'explain', blob)
+  expect(gone.stdout).toMatch(/^reason +: deleted at .* by the job collect-blobs: nothing referred to it/m)
+  expect(gone.stdout).toMatch(/^Released by:\n {4}.* system\/x .* version 1 \(image .*\): deleted$/m)
+  const simple = (await place.run('--simple', 'admin', 'explain', blob)).stdout
+  expect(simple).toMatch(/^state:deleted$[\s\S]*^released:/m)
+  expect(await place.run('admin', 'explain', artifact)).toMatchObject({
+    code: 3,
+    stderr: 'holdfast: blob not found\n',
+  })
+})
+
+test('verify and quarantine', async () => {
+  const [good, bad] = [await store(), await store()]
+  expect((await place.run('admin', 'quarantine')).stdout).toBe('No blob is damaged.\n')
+  expect(await place.run('admin', 'verify', good.blob)).toMatchObject({
+    code: 0,
+    stdout: `${good.blob} of 1024 bytes: good\n`,
+  })
+  await rm(join(server.dataDir, 'blobs', bad.blob.slice(0, 2), bad.blob))
+  const found = await place.run('--simple', 'admin', 'verify', bad.blob)
+  expect(found).toMatchObject({ code: 6, stdout: `${bad.blob},damaged\n` })
+  expect(found.stderr).toMatch(/^holdfast: the stored bytes of this blob are damaged or missing; upload/)
+  expect((await place.run('--simple', 'admin', 'quarantine')).stdout).toMatch(
+    new RegExp(
+      `^uuid,size,since,references,reason\n${bad.blob},1024,.*,1,its file is missing or cannot be read\n`,
+    ),
+  )
+  expect((await place.run('admin', 'verify')).stdout).toMatch(/^in quarantine {4}: 1$/m)
+  const all = await place.run('-q', 'admin', 'verify', '--all', '--wait')
+  expect(all).toMatchObject({ code: 6, stdout: expect.stringMatching(/^still to read {4}: 0 blobs, 0 B$/m) })
+  expect(all.stderr).toContain('damaged blobs: 1; `holdfast admin quarantine` lists them')
+})
+
+test('what makes no sense is refused, and others may not', async () => {
+  expect((await place.run('admin', 'verify', '--wait')).code).toBe(2)
+  expect((await place.run('admin', 'verify', '--all', 'x')).code).toBe(2)
+  const { namespace } = await createNamespace(server.url, system)
+  const other = ['--namespace', namespace, '--key', `key of ${namespace}`]
+  for (const words of [['jobs'], ['collect'], ['quarantine'], ['verify'], ['explain', 'x']])
+    expect((await place.run(...other, 'admin', ...words)).code, words[0]).toBe(4)
+})
