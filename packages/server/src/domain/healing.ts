@@ -2,8 +2,8 @@
  * Healing: the bytes of a blob in quarantine are replaced by those of an upload with the same content.
  *
  * The version that brought the upload is committed before, so the order is: that commit; damaged bytes that still lie in
- * the blob's place are set aside; the upload's file takes that place; the state says `created`; the damaged bytes and
- * the rest of the upload go. Each step may find itself done already: after a crash, `resumeHealing` goes on from
+ * the blob's place are set aside; the upload's file takes that place; the damaged bytes go; the state says `created`;
+ * the rest of the upload goes. Each step may find itself done already: after a crash, `resumeHealing` goes on from
  * whatever is there. A download that still reads the old file ends at its first damaged block, and leaves the healed
  * blob alone (`quarantineBlob`).
  */

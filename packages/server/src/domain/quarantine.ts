@@ -105,12 +105,13 @@ export const markHealed = async (
   bytes: RightBytes,
   how: string,
 ): Promise<void> => {
+  // Before the commit: after it nobody would look for them.
+  await parts.blobs.dropQuarantined(uuid)
   await parts.db.write(async (trx) => {
     await healBlob(trx, parts, uuid, bytes, how)
   })
   // Its last reference may have gone meanwhile, and collection with it been faster.
   if ((await stateOf(parts, uuid)) === 'deleted') await parts.blobs.remove(uuid)
-  else await parts.blobs.dropQuarantined(uuid)
   await countDamagedBlobs(parts)
 }
 

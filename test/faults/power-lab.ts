@@ -1,0 +1,366 @@
+/**
+ * Where the power-loss suite keeps its stores: it records what a workload does to a store, builds what may be left of it
+ * after a cut, starts a store on that, and holds it to the book.
+ */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { realFiles } from '../../packages/server/src/blobs/files.ts'
+import { type HashPipeline, startHashPipeline } from '../../packages/server/src/blobs/hash-pipeline.ts'
+import { convert } from '../../packages/server/src/domain/convert.ts'
+import { collectBlobs } from '../../packages/server/src/domain/jobs/collect-blobs.ts'
+import { recover } from '../../packages/server/src/domain/recover.ts'
+import { appendToUpload, expireUploads } from '../../packages/server/src/domain/uploads.ts'
+import { stateAfterKill, statesAt, treeKey } from '../../packages/server/src/durability/disk-states.ts'
+import { type Entry, Recording, type Tree } from '../../packages/server/src/durability/recorded-files.ts'
+import { openWorld, placeTree, readTree, type World } from '../../packages/server/src/durability/world.ts'
+import type { Random, Report } from './harness.ts'
+import { sha512, wordsOf } from './harness.ts'
+import { Book, type Note } from './power-book.ts'
+import { type CheckOptions, findViolations } from './power-check.ts'
+import { alice, PowerWork, type WorkClock } from './power-work.ts'
+
+/** What was recorded of one run on a fresh store. */
+export interface Recorded {
+  readonly recording: Recording<Note>
+  /** Entries before these were made by preparation, and cuts among them are not tried. */
+  readonly begin: number
+  /** The database before the first commit. */
+  readonly database: Buffer
+}
+
+interface State {
+  readonly tree: Tree
+  readonly database: Buffer
+  readonly book: Book
+  readonly isPowerCut: boolean
+  readonly words: string
+}
+
+/** In memory where there is such a filesystem: what matters here is what is written, not where. */
+const temporary = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+/** The boots before and after the power cut, and after another one. */
+const boots = { before: 1, after: 2 } as const
+const atOnce = 4
+
+export class PowerLab {
+  readonly #report: Report
+  readonly #random: Random
+  readonly #hash: HashPipeline = startHashPipeline({ workers: 1, slots: 8 })
+  readonly #seen = new Set<string>()
+  readonly #underWay = new Set<Promise<void>>()
+  #base: { tree: Tree; database: Buffer } | undefined
+
+  constructor(report: Report, random: Random) {
+    this.#report = report
+    this.#random = random
+  }
+
+  /** Different states tried so far. */
+  get states(): number {
+    return this.#seen.size
+  }
+
+  close(): Promise<void> {
+    return this.#hash.close()
+  }
+
+  /** Runs `work` on a fresh store, after `prepare`, and records both. */
+  async record(
+    work: (store: PowerWork) => Promise<void>,
+    prepare: (store: PowerWork) => Promise<void> = async () => {},
+  ): Promise<Recorded> {
+    this.#base ??= await this.#makeBase()
+    const { tree, database } = this.#base
+    const directory = await this.#place(tree, database)
+    const recording = new Recording<Note>(directory, tree)
+    const files = recording.wrap(realFiles)
+    const clock = makeClock()
+    const world = await openWorld({
+      directory,
+      hash: this.#hash,
+      clock,
+      files,
+      boot: boots.before,
+      onCommit: (bytes) => recording.commit(bytes),
+    })
+    try {
+      const store = new PowerWork(world, new Book(), clock, (note) => recording.note(note), files)
+      await prepare(store)
+      const begin = recording.entries.length
+      await work(store)
+      return { recording, begin, database }
+    } finally {
+      await world.close()
+      await rm(directory, { recursive: true })
+    }
+  }
+
+  /** Tries the states at every cut of a recording, at most `limit` for each, renames whole and split. */
+  async tryAll(name: string, recorded: Recorded, limit: number): Promise<void> {
+    const { recording, begin } = recorded
+    for (let cut = begin; cut <= recording.entries.length; cut++) {
+      await this.#schedule(this.#atKill(name, recorded, cut))
+      // A note changes only the book: what the disk may look like is what it may have looked like before.
+      if (cut > begin && recording.entries[cut - 1]!.kind === 'note') continue
+      for (const splitRenames of [false, true])
+        for (const state of this.#atCut(name, recorded, cut, limit, splitRenames)) await this.#schedule(state)
+    }
+    await Promise.all(this.#underWay)
+  }
+
+  /** Several at once, as most of the time goes into waiting for files. */
+  async #schedule(state: State): Promise<void> {
+    const trial: Promise<void> = this.#tryOne(state, this.#random.fork()).finally(() =>
+      this.#underWay.delete(trial),
+    )
+    this.#underWay.add(trial)
+    if (this.#underWay.size >= atOnce) await Promise.race(this.#underWay)
+  }
+
+  #atKill(name: string, { recording, database }: Recorded, cut: number): State {
+    return {
+      tree: stateAfterKill(recording.base, recording.entries, cut),
+      ...promisesAt(recording.entries, cut, database),
+      isPowerCut: false,
+      words: `${name}: killed ${place(recording.entries, cut)}`,
+    }
+  }
+
+  *#atCut(
+    name: string,
+    { recording, database }: Recorded,
+    cut: number,
+    limit: number,
+    splitRenames: boolean,
+  ): Generator<State> {
+    const options = { cut, random: this.#random, limit, splitRenames }
+    // A reply may follow at once, so the strictest promises are those after the notes that come next.
+    let last = cut
+    while (recording.entries[last]?.kind === 'note') last++
+    const now = promisesAt(recording.entries, cut, database)
+    for (const tree of statesAt(recording.base, recording.entries, options)) {
+      const words = `${name}: power cut ${place(recording.entries, cut)}`
+      yield { tree, ...now, isPowerCut: true, words }
+      if (last > cut)
+        yield {
+          tree,
+          ...promisesAt(recording.entries, last, database),
+          isPowerCut: true,
+          words: `${words}, answered`,
+        }
+    }
+  }
+
+  async #tryOne(state: State, random: Random): Promise<void> {
+    const key = `${treeKey(state.tree)} ${sha512(state.database)} ${state.isPowerCut}`
+    const promised = `${key} ${bookKey(state.book)}`
+    if (this.#seen.has(promised)) return
+    this.#seen.add(promised)
+    this.#report.count(state.isPowerCut ? 'states after a power cut' : 'states after a kill')
+    const directory = await this.#place(state.tree, state.database)
+    const wrong: string[] = []
+    try {
+      wrong.push(...(await this.#startAndCheck(directory, state, random)))
+    } catch (error) {
+      wrong.push(`failed: ${error instanceof Error ? error.stack : wordsOf(error)}`)
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+    this.#report.check(wrong.length === 0, () => `${state.words}\n  ${wrong.join('\n  ')}`)
+  }
+
+  async #startAndCheck(directory: string, state: State, random: Random): Promise<string[]> {
+    // Every so often the start itself is cut short, too.
+    if (random.chance(0.15)) await this.#interruptStart(directory, state, random)
+    const clock = makeClock(4_000_000)
+    const world = await this.#open(directory, state.isPowerCut, clock)
+    const check = (options: Pick<CheckOptions, 'isQuiet'>) =>
+      findViolations(directory, state.book, { ...options, isPowerCut: state.isPowerCut })
+    try {
+      await recover(world)
+      const wrong = check({ isQuiet: false })
+      if (wrong.length > 0) return wrong
+      const before = await look(world, directory)
+      await recover(world)
+      if ((await look(world, directory)) !== before) wrong.push('a second recovery changes something')
+      await goOn(world, wrong)
+      clock.advance(world.config.uploadExpiry + world.config.collectGrace + 1)
+      await expireUploads(world)
+      await collectBlobs(world, new AbortController().signal)
+      clock.advance(world.config.collectGrace + 1)
+      await collectBlobs(world, new AbortController().signal)
+      return [...wrong, ...check({ isQuiet: true })]
+    } finally {
+      await world.close()
+    }
+  }
+
+  /** Starts a store, cuts the power during that, and leaves what may then be there. */
+  async #interruptStart(directory: string, state: State, random: Random): Promise<void> {
+    const recording = new Recording<Note>(directory, state.tree)
+    const world = await openWorld({
+      directory,
+      hash: this.#hash,
+      clock: makeClock(3_000_000),
+      files: recording.wrap(realFiles),
+      boot: state.isPowerCut ? boots.after : boots.before,
+      onCommit: (bytes) => recording.commit(bytes),
+    })
+    await recover(world).finally(() => world.close())
+    const cut = random.between(0, recording.entries.length)
+    const trees = state.isPowerCut
+      ? [
+          ...statesAt(state.tree, recording.entries, {
+            cut,
+            random,
+            limit: 8,
+            splitRenames: false,
+          }),
+        ]
+      : [stateAfterKill(state.tree, recording.entries, cut)]
+    const { database } = promisesAt(recording.entries, cut, state.database)
+    await rm(directory, { recursive: true })
+    await placeTree(directory, random.pick(trees), database)
+    this.#report.count('starts cut short')
+  }
+
+  #open(directory: string, isPowerCut: boolean, clock: WorkClock): Promise<World> {
+    const boot = isPowerCut ? boots.after : boots.before
+    return openWorld({ directory, hash: this.#hash, clock, boot })
+  }
+
+  async #place(tree: Tree, database: Buffer): Promise<string> {
+    const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
+    await placeTree(directory, tree, database)
+    return directory
+  }
+
+  /** A store with two namespaces and nothing else. */
+  async #makeBase(): Promise<{ tree: Tree; database: Buffer }> {
+    const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
+    let database: Buffer = Buffer.alloc(0)
+    const clock = makeClock()
+    const onCommit = (bytes: Buffer) => {
+      database = bytes
+    }
+    const world = await openWorld({ directory, hash: this.#hash, clock, boot: boots.before, onCommit })
+    await world.db.write((trx) =>
+      trx
+        .insertInto('namespaces')
+        .values(
+          ['system', 'alice'].map((name) => ({
+            name,
+            state: 'created' as const,
+            epoch: name,
+            created_at: 0,
+            deleted_at: null,
+          })),
+        )
+        .execute(),
+    )
+    await world.close()
+    const tree = await readTree(directory)
+    await rm(directory, { recursive: true })
+    return { tree, database }
+  }
+}
+
+/** The steps of a recording, in words that do not depend on the run. */
+export const stepsOf = ({ recording, begin }: Recorded): string[] => {
+  const names = new Map<string, string>()
+  const letters = ['U', 'V', 'W', 'X']
+  const anonymous = (text: string) =>
+    text
+      .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (uuid) => {
+        if (!names.has(uuid)) names.set(uuid, letters[names.size] ?? '?')
+        return names.get(uuid)!
+      })
+      .replace(/blobs\/[0-9a-f]{2}/g, 'blobs/xx')
+  return recording.entries.slice(begin).flatMap((entry) => {
+    if (entry.kind === 'note') return []
+    return [entry.kind === 'commit' ? 'commit' : anonymous(entry.step)]
+  })
+}
+
+const makeClock = (laterBySeconds = 0): WorkClock => {
+  // The times of files are real ones.
+  let now = Date.now() + laterBySeconds * 1000
+  return {
+    now: () => now,
+    advance: (seconds) => {
+      now += seconds * 1000
+    },
+  }
+}
+
+/** What was promised, and what the database held, when so many entries had taken place. */
+const promisesAt = (
+  entries: readonly Entry[],
+  cut: number,
+  first: Buffer,
+): Pick<State, 'book' | 'database'> => {
+  let database = first
+  const notes: Note[] = []
+  for (const entry of entries.slice(0, cut)) {
+    if (entry.kind === 'commit') database = entry.database
+    if (entry.kind === 'note') notes.push(entry.note as Note)
+  }
+  return { book: Book.after(notes), database }
+}
+
+const place = (entries: readonly Entry[], cut: number): string => {
+  const step = entries.slice(0, cut).findLast((entry) => entry.kind !== 'note')
+  const words = step?.kind === 'effect' || step?.kind === 'sync' ? step.step : (step?.kind ?? 'the start')
+  return `after entry ${cut} (${words})`
+}
+
+const bookKey = (book: Book): string =>
+  sha512(
+    Buffer.from(
+      JSON.stringify([
+        [...book.uploads].map(([uuid, beliefs]) => [
+          uuid,
+          beliefs.map((b) => b && [b.least, sha512(b.content)]),
+        ]),
+        [...book.artifacts],
+        [...book.damaged],
+      ]),
+    ),
+  )
+
+/** All that recovery may change, in one text. */
+const look = async (world: World, directory: string): Promise<string> => {
+  const tables = []
+  for (const table of ['uploads', 'blobs', 'versions', 'conversions', 'artifacts'] as const)
+    tables.push(await world.db.read.selectFrom(table).selectAll().execute())
+  return `${treeKey(await readTree(directory))} ${JSON.stringify(tables)}`
+}
+
+/** Clients go on with what is there: one appends to its upload and converts it. */
+const goOn = async (world: World, wrong: string[]): Promise<void> => {
+  const row = await world.db.read.selectFrom('uploads').select('uuid').executeTakeFirst()
+  if (!row) return
+  const { size } = (await world.uploadFiles.status(row.uuid))!
+  const tail = Buffer.from(`goes on ${row.uuid}`)
+  const before = await readFile(join(world.config.dataDir, 'uploads', `${row.uuid}.data`))
+  await appendToUpload(world, alice, row.uuid, {
+    stream: (async function* () {
+      yield tail
+    })(),
+    contentLength: tail.length,
+    expectedOffset: size,
+    signal: new AbortController().signal,
+  })
+  const expected = sha512(before, tail)
+  await convert(world, alice, {
+    name: 'goes on',
+    uploadUuid: row.uuid,
+    artifactType: 'other',
+    sha512: expected,
+  })
+  const path = join(world.config.dataDir, 'blobs', row.uuid.slice(0, 2), row.uuid)
+  if (sha512(await readFile(path)) !== expected)
+    wrong.push(`upload ${row.uuid} went on and became other bytes`)
+}
