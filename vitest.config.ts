@@ -9,6 +9,7 @@ export default defineConfig({
     include: [
       'packages/*/src/**/*.test.ts',
       'test/acceptance/**/*.test.ts',
+      'test/backup/**/*.test.ts',
       'test/cli/**/*.test.ts',
       'test/docs/**/*.test.ts',
     ],
