@@ -1,10 +1,10 @@
 /** The command line as people and scripts meet it: what it prints where, and how it ends. */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { login, type Session } from '../support/api.ts'
-import { freePort, type RunningServer, startServer } from '../support/server.ts'
+import { type RunningServer, startServer } from '../support/server.ts'
 import { makePlace, type Place } from './run.ts'
 
 let server: RunningServer
@@ -19,9 +19,11 @@ beforeAll(async () => {
     SHAKENFIST_KEY: server.systemKey,
   })
   system = await login(server.url, 'system', server.systemKey)
+  process.chdir(place.home)
 })
 
 afterAll(async () => {
+  process.chdir('/')
   await place.remove()
   await server.remove()
 })
@@ -59,7 +61,7 @@ test('content that the server has is not sent again', async () => {
 
 test('standard input and output carry data and nothing else', async () => {
   const data = randomBytes(20 * 1024 * 1024)
-  const up = await place.start(['artifact', 'upload', 'piped', '-'], data).ended
+  const up = await place.feed(data, 'artifact', 'upload', 'piped', '-')
   expect(up.code).toBe(0)
   const down = await place.run('artifact', 'download', 'piped', '-')
   expect(down.code).toBe(0)
@@ -143,6 +145,26 @@ test('labels point at blobs, artifacts and their versions', async () => {
   expect((await place.run('label', 'show', 'rel')).code).toBe(3)
 })
 
+test('blob list --audit counts the references and marks counts that differ', async () => {
+  await place.run('artifact', 'upload', 'audited', await write('audited', 'audited'))
+  const { blob_uuid } = (await system.get('/artifacts/audited')).json
+  await place.run('label', 'update', 'audited-label', blob_uuid)
+  const { stdout } = await place.run('--simple', 'blob', 'list', '--audit')
+  expect(stdout).toMatch(new RegExp(`^${blob_uuid},.*,2 \\(audit 2\\) ,$`, 'm'))
+  expect(stdout).not.toContain('!!!')
+})
+
+test('on a terminal there is a bar for each phase', async () => {
+  const path = await write('watched', randomBytes(1024 * 1024))
+  const up = await place.watch('artifact', 'upload', 'watched', path)
+  expect(up.stderr).toMatch(/hash +█{24} 100% {2}1\.0 MiB/)
+  expect(up.stderr).toMatch(/send +█{24} 100% {2}1\.0 MiB/)
+  expect(up.stderr).toMatch(/convert +done/)
+  const down = await place.watch('artifact', 'download', 'watched', 'watched.out')
+  expect(down.stderr).toMatch(/receive +█{24} 100% {2}1\.0 MiB/)
+  expect((await place.watch('-q', 'artifact', 'download', 'watched', 'watched.out')).stderr).toBe('')
+})
+
 test('publish makes artifact, versions and label in one step, and may be repeated', async () => {
   const path = await write('published.img', 'published')
   const words = ['publish', path, '--name', 'pub', '--label', 'pub-stable', '--share', '--max-versions', '2']
@@ -155,12 +177,12 @@ test('publish makes artifact, versions and label in one step, and may be repeate
 
 test('keys need not be process arguments', async () => {
   await place.run('namespace', 'create', 'secretive')
-  expect((await place.start(['namespace', 'add-key', 'secretive', 'ci', '-'], 'hush\n').ended).code).toBe(0)
+  expect((await place.feed('hush\n', 'namespace', 'add-key', 'secretive', 'ci', '-')).code).toBe(0)
   const anonymous = await makePlace()
   try {
     const words = ['--apiurl', server.url, '--namespace', 'secretive', '--key', '-', 'artifact', 'list']
-    expect(await anonymous.start(words, 'hush\n').ended).toMatchObject({ code: 0 })
-    const ended = await anonymous.start(['login', server.url, '--namespace', 'secretive'], 'hush\n').ended
+    expect(await anonymous.feed('hush\n', ...words)).toMatchObject({ code: 0 })
+    const ended = await anonymous.feed('hush\n', 'login', server.url, '--namespace', 'secretive')
     expect(ended.code).toBe(0)
     const file = join(anonymous.home, '.shakenfist')
     expect((await stat(file)).mode & 0o777).toBe(0o600)
@@ -181,76 +203,7 @@ test('keys need not be process arguments', async () => {
 })
 
 test('a wrong key is remembered by nobody', async () => {
-  const ended = await place.start(['--key', '-', 'login', server.url], 'wrong\n').ended
+  const ended = await place.feed('wrong\n', '--key', '-', 'login', server.url)
   expect(ended.code).toBe(4)
   await expect(stat(join(place.home, '.shakenfist'))).rejects.toThrow('ENOENT')
-})
-
-test('exit codes tell what went wrong', async () => {
-  const nobody = `http://127.0.0.1:${await freePort()}`
-  const cases: [code: number, words: string[], says: string | RegExp][] = [
-    [1, ['artifact', 'upload', 'x', '/nowhere/at/all'], '/nowhere/at/all does not exist'],
-    [1, ['--apiurl', 'ftp://x', 'artifact', 'list'], 'must begin with http://'],
-    [1, ['namespace', 'clean'], 'Use option --confirm.'],
-    [2, ['frob'], "unknown command 'frob'"],
-    [2, ['artifact', 'show'], "missing required argument 'artifact_ref'"],
-    [2, ['artifact', 'upload', 'x'], "missing required argument 'source'"],
-    [2, ['artifact', 'list', '--frob'], "unknown option '--frob'"],
-    [2, ['artifact', 'max-versions', 'x', 'many'], 'whole number'],
-    [3, ['artifact', 'show', 'nope'], 'artifact not found'],
-    [3, ['blob', 'show', '00000000-0000-4000-8000-000000000000'], 'blob not found'],
-    [3, ['upload', 'resume', '00000000-0000-4000-8000-000000000000'], 'remembers no upload'],
-    [4, ['--key', 'wrong', 'artifact', 'list'], '`holdfast login` asks for another one'],
-    [5, ['--apiurl', nobody, '--patience', '0', 'artifact', 'list'], `The server is ${nobody}`],
-  ]
-  for (const [code, words, says] of cases) {
-    const ended = await place.run(...words)
-    expect({ words, code: ended.code }).toEqual({ words, code })
-    expect(ended.stderr).toMatch(/^holdfast: /)
-    expect(ended.stderr).toContain(says)
-    expect(ended.stdout).toBe('')
-  }
-})
-
-test('nothing configured is a user error with a next step', async () => {
-  const nowhere = await makePlace()
-  try {
-    const ended = await nowhere.run('artifact', 'list')
-    expect(ended.code).toBe(1)
-    expect(ended.stderr).toContain('holdfast login')
-  } finally {
-    await nowhere.remove()
-  }
-})
-
-test('files that someone damaged on the server never get their name', async () => {
-  await place.run('artifact', 'upload', 'rotten', await write('rotten', 'good bytes'))
-  const { blob_uuid } = (await system.get('/artifacts/rotten')).json
-  const stored = join(server.dataDir, 'blobs', blob_uuid.slice(0, 2), blob_uuid)
-  await writeFile(stored, 'evil bytes')
-  const ended = await place.run('--patience', '1', 'artifact', 'download', 'rotten', 'rotten.out')
-  expect(ended.code).toBe(6)
-  await expect(stat(join(place.home, 'rotten.out'))).rejects.toThrow('ENOENT')
-})
-
-test('every command explains itself with an example', async () => {
-  const help = await place.run('--help')
-  expect(help.code).toBe(0)
-  const digest = createHash('sha256')
-  for (const group of ['artifact', 'blob', 'label', 'namespace', 'upload', 'publish', 'login', 'status']) {
-    const { code, stdout } = await place.run(group, '--help')
-    digest.update(stdout)
-    expect({ group, code }).toEqual({ group, code: 0 })
-    expect(stdout).toMatch(/\nExamples?:\n {2}\$ holdfast /)
-  }
-})
-
-test('shells are told what may come next', async () => {
-  await place.run('artifact', 'upload', 'completed-name', await write('c', 'c'))
-  expect((await place.run('__complete', '--', 'artifact', 'dow')).stdout).toBe('download\n')
-  expect((await place.run('__complete', '--', 'artifact', 'show', 'completed-')).stdout).toBe(
-    'completed-name\n',
-  )
-  for (const shell of ['bash', 'zsh', 'fish'])
-    expect((await place.run('completion', shell)).stdout).toContain('holdfast __complete')
 })

@@ -53,7 +53,7 @@ export const explainCommand = (command: Command, { examples, more }: HelpWords):
 
 /** Fills in a group of commands, `holdfast artifact` for one. */
 export const explainGroup = (command: Command, example: string): Command =>
-  command.addHelpText('after', exampleText([example]))
+  command.helpCommand(false).addHelpText('after', exampleText([example]))
 
 /** A command of a group. Options are added by the caller. */
 export const define = (parent: Command, nameAndArguments: string, words: Words): Command =>

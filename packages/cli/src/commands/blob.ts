@@ -1,9 +1,10 @@
 /** `holdfast blob`. */
 import type { BlobView } from '@holdfast/client'
+import type { NodeClient } from '@holdfast/client/node'
 import type { Command } from 'commander'
 import { action, define, explainGroup, wholeNumber } from '../command.ts'
 import type { Context } from '../context.ts'
-import { blobDetails, blobList } from '../output/blob.ts'
+import { type Audit, blobDetails, blobList } from '../output/blob.ts'
 import { json } from '../output/json.ts'
 import { download } from '../transfers/download.ts'
 import { addEvents } from './events.ts'
@@ -19,17 +20,36 @@ const print = async (context: Context, blob: BlobView | null): Promise<void> => 
   context.print(blobDetails(blob, metadata, context.shape))
 }
 
+/** Versions of artifacts, labels among them, and blobs that need other blobs. */
+const countReferences = async (client: NodeClient, blobs: readonly BlobView[]): Promise<Audit> => {
+  const counts = new Map<string, number>()
+  const count = (uuid: string) => counts.set(uuid, (counts.get(uuid) ?? 0) + 1)
+  for (const artifact of await client.artifacts.list())
+    for (const { uuid } of Object.values(artifact.blobs)) count(uuid)
+  for (const { depends_on, transcodes } of blobs) {
+    if (typeof depends_on === 'string') count(depends_on)
+    for (const uuid of Object.values(transcodes ?? {})) count(String(uuid))
+  }
+  return counts
+}
+
 export const fillBlob = (blob: Command): void => {
   explainGroup(blob, `blob show ${exampleUuid}`)
   define(blob, 'list', {
     description: 'List all blobs (only for the namespace system).',
-    examples: ['blob list', '--simple blob list'],
-  }).action(
-    action(async (context) => {
-      const client = await context.client()
-      context.print(blobList(await client.blobs.list(), context.shape))
-    }),
-  )
+    examples: ['blob list', '--simple blob list', 'blob list --audit'],
+    more: 'With --audit, the references are counted anew; a count that differs is marked with !!!.',
+  })
+    .option('--audit', 'count the references of artifacts and other blobs to each blob')
+    .addOption(blob.createOption('--no-audit', 'do not count (default)').hideHelp())
+    .action(
+      action(async (context, { audit = false }: { audit?: boolean }) => {
+        const client = await context.client()
+        const blobs = await client.blobs.list()
+        const counted = audit ? await countReferences(client, blobs) : undefined
+        context.print(blobList(blobs, context.shape, counted))
+      }),
+    )
   define(blob, 'show <uuid>', {
     description: 'Show a blob.',
     examples: [`blob show ${exampleUuid}`],

@@ -25,7 +25,7 @@ export const fillLogin = (command: Command): void => {
       'login https://holdfast.example.com --namespace builds',
       'login http://127.0.0.1:13000 < key.txt',
     ],
-    more: 'The key is asked for without showing it, or read from standard input.',
+    more: 'The key is asked for without showing it, or read from standard input. With --config FILE, that file is written.',
   })
     .option('--namespace <namespace>', 'who you are (default: system)')
     .action(

@@ -12,7 +12,7 @@ const GiB = 1024 * 1024 * 1024
  * The official client looks for the MIME type under a name that no server sends, so that its column is always empty. It
  * is filled here: an empty column helps nobody.
  */
-const rowOf = (blob: BlobView, separator: string): unknown[] => [
+const rowOf = (blob: BlobView, separator: string, audit?: Audit): unknown[] => [
   blob.uuid,
   blob.state,
   fixed(blob.size, GiB, 2),
@@ -22,21 +22,27 @@ const rowOf = (blob: BlobView, separator: string): unknown[] => [
   blob.modified ?? 0,
   blob.fetched_at ?? 0,
   [...blob.locations].sort().join(' '),
-  blob.reference_count,
+  audit === undefined ? blob.reference_count : audited(blob, audit.get(blob.uuid) ?? 0),
   blob.instances.join(separator),
 ]
+
+/** How often each blob is referred to, counted by this side. */
+export type Audit = ReadonlyMap<string, number>
+
+const audited = ({ reference_count: said }: BlobView, counted: number): string =>
+  `${said} (audit ${counted}) ${said === counted ? '' : ' !!!'}`
 
 /** The missing comma is the official client's, and scripts that take the head apart know it. */
 const simpleHead =
   'uuid,state,size,virtual size,file format,mime type,modifiedfetched at,locations,reference count,instances'
 
 /** `blob list`. */
-export const blobList = (blobs: readonly BlobView[], shape: Shape): string => {
+export const blobList = (blobs: readonly BlobView[], shape: Shape, audit?: Audit): string => {
   if (shape === 'json') return json(blobs)
   if (shape === 'simple')
     return simpleRows(
       simpleHead,
-      blobs.map((blob) => rowOf(blob, ' ')),
+      blobs.map((blob) => rowOf(blob, ' ', audit)),
     )
   const names = [
     'uuid',
@@ -53,7 +59,7 @@ export const blobList = (blobs: readonly BlobView[], shape: Shape): string => {
   ]
   return table(
     names,
-    blobs.map((blob) => rowOf(blob, '\n')),
+    blobs.map((blob) => rowOf(blob, '\n', audit)),
   )
 }
 

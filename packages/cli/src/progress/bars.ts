@@ -69,6 +69,8 @@ export class BarDisplay implements Display {
         barLine(payload.label, payload.progress),
       hideCursor: true,
       linewrap: false,
+      // The terminal's own ^C may stand in a line that does not change any more
+      forceRedraw: true,
       fps: 8,
       // Signals are ours: an interrupted transfer has something to say
       gracefulExit: false,

@@ -10,7 +10,10 @@ export const defaultStateDirectory = (
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): string => {
   const home = environment.XDG_STATE_HOME
-  return join(home && isAbsolute(home) ? home : join(homedir(), '.local', 'state'), 'holdfast')
+  return join(
+    home && isAbsolute(home) ? home : join(environment.HOME || homedir(), '.local', 'state'),
+    'holdfast',
+  )
 }
 
 interface Entry {
