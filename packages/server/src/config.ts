@@ -194,7 +194,7 @@ export const settings = {
   uploadStall: seconds(
     'HOLDFAST_UPLOAD_STALL',
     30,
-    'An append without a byte for this long may be taken over.',
+    'An append without a byte for this long is given up, also to one that waits for its upload.',
   ),
   leaseLifetime: seconds(
     'HOLDFAST_LEASE_LIFETIME',
