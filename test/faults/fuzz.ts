@@ -5,12 +5,15 @@
  *
  * `--runs` is the number of connections, most with one request, some with several in a row.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isErrorCode } from '@holdfast/api/errors'
-import { createNamespace, login, publish, send, upload } from '../support/api.ts'
+import { login, publish, send, upload } from '../support/api.ts'
 import { startServer } from '../support/server.ts'
-import { type FuzzRequest, RequestMaker } from './fuzz-requests.ts'
+import { type FuzzRequest, RequestMaker, type Targets } from './fuzz-requests.ts'
 import { comesTrue, memoryOf, openFilesOf, Random, Report, readOptions, sha512, wordsOf } from './harness.ts'
 
 const options = readOptions(3000)
@@ -25,45 +28,65 @@ const patienceMs = 400
 const restMs = 30
 /** Then the server has to end it within this time. */
 const hangMs = 10_000
-const healthEvery = 500
+/** Connections after which the server is looked at, and given back what was deleted. */
+const lookEvery = 250
 const maxMemoryMiB = 400
-/** Idle uploads keep their files open for the next append, so many at most; the fuzzer makes more of them. */
+/** Idle uploads keep their files open for the next append, so many at most. */
 const maxKeptFiles = 2 * 128 + 16
 
+const backupDir = await mkdtemp(join(tmpdir(), 'holdfast-fuzz-'))
 const server = await startServer({
   settings: {
     HOLDFAST_LOG_LEVEL: 'error',
     HOLDFAST_TOKEN_LIFETIME: '864000',
     HOLDFAST_MAX_FILE_SIZE: '64MiB',
+    HOLDFAST_FETCH_ATTEMPTS: '1',
+    HOLDFAST_BACKUP_DIR: backupDir,
   },
 })
 const system = await login(server.url, 'system', server.systemKey)
-const tenant = await createNamespace(server.url, system, 'fuzz')
-const artifact = await publish(tenant, 'disk', 'the content of a disk')
-const uploads = [await upload(tenant, 'some'), await upload(tenant, 'bytes')]
-const maker = new RequestMaker(random, {
-  tokens: [tenant.token],
-  values: {
-    namespace: [tenant.namespace, 'system'],
-    external_namespace: ['system', 'other'],
-    // Not the key in use: replacing it would end the rest of the run in 401.
-    key_name: ['second', 'third'],
-    key: ['a key', 'colour'],
-    upload_uuid: uploads,
-    artifact_ref: [artifact.uuid, 'disk'],
-    blob_uuid: [artifact.blob_uuid],
-    name: ['disk', 'other'],
-    index: ['1', '2'],
-    size: ['0', '3', '10'],
-    algorithm: ['sha512', 'sha256', 'sha1', 'xxh128', 'md5'],
-    hash: [sha512(Buffer.from('the content of a disk'))],
-    limit: ['1', '10'],
-    max_versions: ['1', '3'],
-    artifact_type: ['image', 'other'],
-    event_type: ['audit'],
-    sort: ['name', '-created_at'],
-  },
-})
+
+/** A tenant with objects of every kind: made anew again and again, for the fuzzer deletes what it finds. */
+const furnish = async (): Promise<Targets> => {
+  const namespace = 'fuzz'
+  const key = 'key of fuzz'
+  await system.post('/auth/namespaces', { namespace, key_name: 'first', key })
+  await system.post(`/auth/namespaces/${namespace}/keys`, { key_name: 'first', key })
+  await system.put(`/auth/namespaces/${namespace}/limits`, {})
+  const tenant = await login(server.url, namespace, key)
+  for (const { uuid } of (await tenant.get('/upload')).json) await tenant.delete(`/upload/${uuid}`)
+  await tenant.delete('/artifacts', { confirm: true })
+  const artifact = await publish(tenant, 'disk', 'the content of a disk')
+  await tenant.post('/label/newest', { blob_uuid: artifact.blob_uuid })
+  const uploads = [await upload(tenant, 'some'), await upload(tenant, 'bytes')]
+  return {
+    // Mostly the tenant: what `system` may do, it may do to everything.
+    tokens: [tenant.token, tenant.token, tenant.token, system.token],
+    values: {
+      namespace: [namespace, 'system', 'another'],
+      external_namespace: ['system', 'another'],
+      // Not the key in use: replacing it would end the rest of the run in 401.
+      key_name: ['second', 'third'],
+      key: ['a key', 'colour'],
+      upload_uuid: uploads,
+      artifact_ref: [artifact.uuid, 'disk'],
+      blob_uuid: [artifact.blob_uuid],
+      name: ['disk', 'newest', 'other'],
+      index: ['1', '2'],
+      size: ['0', '3', '10'],
+      algorithm: ['sha512', 'sha256', 'sha1', 'xxh128', 'md5'],
+      hash: [sha512(Buffer.from('the content of a disk'))],
+      limit: ['1', '10'],
+      max_versions: ['1', '3'],
+      artifact_type: ['image', 'other'],
+      event_type: ['audit'],
+      sort: ['name', '-created_at'],
+      job: ['collect-blobs', 'prune-history', 'expire-uploads'],
+    },
+  }
+}
+
+let maker = new RequestMaker(random, await furnish())
 
 interface Reply {
   readonly status: number
@@ -159,48 +182,70 @@ const isRefusal = (status: number, body: string): boolean => {
   }
 }
 
+/** Resident memory through the run, MiB. */
+const samples: number[] = []
 let sent = 0
-const connection = async (): Promise<void> => {
-  while (sent < options.runs) {
+
+/** What is done now and then beside the fuzzing. */
+const lookAfter = async (): Promise<void> => {
+  const { status } = await send(server.url, 'GET', '/healthz')
+  report.check(status === 200, `/healthz answers ${status} after ${sent} connections`)
+  maker = new RequestMaker(random, await furnish())
+  const { now } = await memoryOf(server.pid)
+  samples.push(now)
+  if (sent % 10_000 === 0)
+    console.log(`fuzz: ${sent} connections, ${now.toFixed(0)} MiB, ${report.failed} violations`)
+}
+
+const connection = async (until: number): Promise<void> => {
+  while (sent < until) {
     sent += 1
     const request = maker.next()
     judge(request, await exchange(request))
-    if (sent % healthEvery === 0) {
-      const { status } = await send(server.url, 'GET', '/healthz')
-      report.check(status === 200, `/healthz answers ${status} after ${sent} connections`)
-    }
-    if (sent % 10_000 === 0) {
-      const { now } = await memoryOf(server.pid)
-      console.log(`fuzz: ${sent} connections, ${now.toFixed(0)} MiB, ${report.failed} violations`)
-    }
   }
 }
 
+const medianOf = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+const began = Date.now()
 try {
   // What a server opens once and keeps is opened by now.
   for (let warm = 0; warm < 100; warm += 1) await exchange(maker.next())
   await sleep(500)
   const before = { files: await openFilesOf(server.pid), memory: await memoryOf(server.pid) }
-  await Promise.all(Array.from({ length: width }, connection))
-  report.check((await send(server.url, 'GET', '/healthz')).status === 200, '/healthz at the end')
+  while (sent < options.runs) {
+    const until = Math.min(options.runs, sent + lookEvery)
+    await Promise.all(Array.from({ length: width }, () => connection(until)))
+    await lookAfter()
+  }
   // Uploads that were appended to keep their two files open for a while: two by two, and no more than some.
   const settled = async () => (await openFilesOf(server.pid)) <= before.files + maxKeptFiles
   report.check(await comesTrue(settled, 10_000), 'the number of open files has grown')
   const after = { files: await openFilesOf(server.pid), memory: await memoryOf(server.pid) }
+  report.count('connections', sent)
+  report.count('seconds', (Date.now() - began) / 1000)
   report.count('open files before', before.files)
   report.count('open files after', after.files)
   report.count('MiB resident before', before.memory.now)
   report.count('MiB resident after', after.memory.now)
   report.count('MiB resident at most', after.memory.peak)
   report.check(after.memory.peak < maxMemoryMiB, `the server took ${after.memory.peak.toFixed(0)} MiB`)
-  const intact = await tenant.get(`/artifacts/${artifact.uuid}`)
-  report.check([200, 401].includes(intact.status), `the artifact answers ${intact.status}`)
+  // The first half fills caches and pools and lets the heap find its size.
+  const steady = samples.slice(Math.floor(samples.length / 2))
+  const half = Math.ceil(steady.length / 2)
+  const [early, late] = [medianOf(steady.slice(0, half)), medianOf(steady.slice(half))]
+  report.count('MiB resident in the third quarter', early)
+  report.count('MiB resident in the fourth quarter', late)
+  if (steady.length >= 4)
+    report.check(late < early * 1.1 + 16, `memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`)
 } catch (error) {
   report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
 } finally {
   report.check(server.process.exitCode === null && server.process.signalCode === null, 'the server has ended')
   if (report.failed > 0) console.log(server.output().slice(-4000))
   await server.remove()
+  await rm(backupDir, { recursive: true, force: true })
 }
 report.finish()
 process.exit()
