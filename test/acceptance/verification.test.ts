@@ -13,6 +13,7 @@ const MiB = 1024 * 1024
 const settings = {
   HOLDFAST_JOB_INTERVAL: '1000000',
   HOLDFAST_FETCH_ALLOW: '127.0.0.1/32',
+  HOLDFAST_COLLECT_GRACE: '0',
   // Slow enough for the last test to stop it in the middle.
   HOLDFAST_VERIFY_RATE: '8MiB',
 }
@@ -114,6 +115,13 @@ describe.each([
         extra: { reason: expect.stringMatching(/^its file /) },
       },
     ])
+    // The blob's history is the administrator's; its holders read theirs.
+    const [told] = (await one.get(`/artifacts/${artifact}/events`)).json
+    expect(told).toMatchObject({
+      type: 'status',
+      message: 'version 1 is damaged: its stored bytes are damaged or missing',
+      extra: { index: 1, blob_uuid: blob },
+    })
     const listed = (await system.get('/admin/quarantine')).json
     expect(listed).toMatchObject([
       { blob_uuid: blob, size: 100_000, reason: events[0].extra.reason, reference_count: 1 },
@@ -165,27 +173,56 @@ describe.each([
     expect(entry).not.toHaveProperty('state')
     const [event] = (await system.get(`/blobs/${blob}/events`, { event_type: 'status' })).json
     expect(event.message).toBe('healed: the same content was stored again')
+    const [told] = (await one.get(`/artifacts/${it.artifact}/events`)).json
+    expect(told.message).toBe('version 1 is whole again')
     expect(await verify(blob)).toMatchObject({ verdict: 'good' })
     // What was set aside is gone.
     await expect(stat(join(server.dataDir, 'quarantine', blob))).rejects.toThrow('ENOENT')
   })
 })
 
-test('a damaged blob is healed by a fetch of the same content', async () => {
+test('a damaged blob is healed by a fetch of the same content, even if nothing has changed there', async () => {
   const bytes = randomBytes(50_000)
-  const web: Server = createServer((_, response) => response.end(bytes)).listen(0, '127.0.0.1')
+  const web: Server = createServer((request, response) => {
+    if (request.headers['if-none-match'] === '"same"') response.writeHead(304).end()
+    else response.writeHead(200, { ETag: '"same"' }).end(bytes)
+  }).listen(0, '127.0.0.1')
   await once(web, 'listening')
-  const { blob } = await store(bytes)
+  const url = `http://127.0.0.1:${(web.address() as { port: number }).port}/image`
+  const waitFor = async (state: string, path: string) =>
+    expect.poll(async () => (await system.get(path)).json.state, { timeout: 10_000 }).toBe(state)
+
+  const { uuid } = (await system.post('/artifacts', { url })).json
+  await waitFor('created', `/artifacts/${uuid}`)
+  const { blob_uuid: blob } = (await system.get(`/artifacts/${uuid}`)).json
   await flipBit(blob)
   await verify(blob)
-  const url = `http://127.0.0.1:${(web.address() as { port: number }).port}/image`
-  const { uuid } = (await system.post('/artifacts', { url })).json
-  await expect.poll(() => stateOf(blob), { timeout: 10_000 }).toBe('created')
+  await system.post('/artifacts', { url })
+  await waitFor('created', `/blobs/${blob}`)
+  expect((await system.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
+
+  const other = await store(randomBytes(50_000))
+  other.bytes.copy(bytes)
+  await flipBit(other.blob)
+  await verify(other.blob)
+  await system.post('/artifacts', { url: `${url}/2` })
+  await waitFor('created', `/blobs/${other.blob}`)
+  expect((await one.get(`/blobs/${other.blob}/data`)).bytes.equals(bytes)).toBe(true)
+  await expect.poll(damagedBlobs).toBe(0)
   web.closeAllConnections()
   web.close()
-  expect((await system.get(`/artifacts/${uuid}`)).json.blob_uuid).toBe(blob)
-  expect((await one.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
-  await expect.poll(damagedBlobs).toBe(0)
+})
+
+test('a damaged blob that nothing refers to is collected, with what was set aside', async () => {
+  const { artifact, blob } = await store(randomBytes(1000))
+  await flipBit(blob)
+  await verify(blob)
+  await stat(join(server.dataDir, 'quarantine', blob))
+  await one.delete(`/artifacts/${artifact}`)
+  await system.post('/admin/jobs/collect-blobs', { wait: 10 })
+  expect((await system.get(`/admin/blobs/${blob}`)).json.state).toBe('deleted')
+  await expect(stat(join(server.dataDir, 'quarantine', blob))).rejects.toThrow('ENOENT')
+  expect(await damagedBlobs()).toBe(0)
 })
 
 test('a damaged blob is healed when its own bytes come back', async () => {

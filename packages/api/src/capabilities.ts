@@ -19,6 +19,7 @@ export const originalCapabilities = [
 
 /** What Holdfast adds to the original's API (wire contract, part C), one word an addition. */
 export const holdfastCapabilities = [
+  'admin-routes',
   'blob-data-range',
   'convert-expect',
   'error-codes',

@@ -13,7 +13,7 @@ import type { BlobStore } from '../blobs/blob-store.ts'
 import type { FileDigest } from '../blobs/hash-pipeline.ts'
 import type { BlobState, Row, Schema } from '../db/schema.ts'
 import type { Parts } from '../parts.ts'
-import { recordEvent } from './events.ts'
+import { recordEvent, recordEvents } from './events.ts'
 
 /** What waits for each blob of each store. */
 const queues = new WeakMap<BlobStore, Map<string, Promise<unknown>>>()
@@ -75,6 +75,7 @@ export const quarantineBlob = async (
       message: quarantineMessage,
       extra: { reason },
     })
+    await tellHolders(trx, parts, uuid, 'is damaged: its stored bytes are damaged or missing')
     return true
   })
   if (!isMarked) return false
@@ -149,6 +150,38 @@ const healBlob = async (
     type: 'status',
     message: `healed: ${how}`,
   })
+  await tellHolders(trx, parts, uuid, 'is whole again')
+}
+
+/** Artifacts told of at most: the damage of one blob is not worth a long transaction. */
+const maxTold = 1000
+
+/** Writes into the history of the artifacts that hold a blob: its own is for the administrator. */
+const tellHolders = async (
+  trx: Transaction<Schema>,
+  parts: Parts,
+  uuid: string,
+  what: string,
+): Promise<void> => {
+  const versions = await trx
+    .selectFrom('versions')
+    .select(['artifact_uuid', 'idx'])
+    .where('blob_uuid', '=', uuid)
+    .where('live', '=', 1)
+    .limit(maxTold)
+    .execute()
+  await recordEvents(
+    trx,
+    parts,
+    versions.map(({ artifact_uuid, idx }) => ({
+      objectType: 'artifact',
+      objectUuid: artifact_uuid,
+      namespace: '',
+      type: 'status',
+      message: `version ${idx} ${what}`,
+      extra: { index: idx, blob_uuid: uuid },
+    })),
+  )
 }
 
 /** Replaces the list of a blob's block checksums. */
