@@ -83,6 +83,7 @@ export class PowerLab {
       clock,
       files,
       boot: boots.before,
+      isMigrated: true,
       onCommit: (bytes) => recording.commit(bytes),
     })
     try {
@@ -204,6 +205,7 @@ export class PowerLab {
       directory,
       hash: this.#hash,
       clock: makeClock(3_000_000),
+      isMigrated: true,
       files: recording.wrap(realFiles),
       boot: state.isPowerCut ? boots.after : boots.before,
       onCommit: (bytes) => recording.commit(bytes),
@@ -228,7 +230,7 @@ export class PowerLab {
 
   #open(directory: string, isPowerCut: boolean, clock: WorkClock): Promise<World> {
     const boot = isPowerCut ? boots.after : boots.before
-    return openWorld({ directory, hash: this.#hash, clock, boot })
+    return openWorld({ directory, hash: this.#hash, clock, boot, isMigrated: true })
   }
 
   async #place(tree: Tree, database: Buffer): Promise<string> {

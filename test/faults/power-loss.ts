@@ -17,7 +17,7 @@ import { Random, Report, readOptions } from './harness.ts'
 import { PowerLab, stepsOf } from './power-lab.ts'
 import { randomWork, scripts } from './power-scripts.ts'
 
-const options = readOptions(1500)
+const options = readOptions(1000)
 const random = new Random(options.seed)
 const report = new Report('power-loss', options)
 const lab = new PowerLab(report, random.fork())
@@ -35,7 +35,7 @@ for (const script of scripts) {
   const recorded = await lab.record(script.work, script.prepare)
   const steps = stepsOf(recorded)
   const before = lab.states
-  await lab.tryAll(script.name, recorded, 24)
+  await lab.tryAll(script.name, recorded, 16)
   console.log(`${script.name}: ${steps.length} steps, ${lab.states - before} states`)
   if (process.env.SHOW_STEPS) console.log(steps.map((step) => `    ${step}`).join('\n'))
   const words = documented.get(script.name)

@@ -122,6 +122,11 @@ export const scripts: readonly Script[] = [
     },
     work: async (store) => void (await store.verify(sha512(small))),
   },
+  {
+    name: 'write a start file',
+    prepare: (store) => store.loseTokenKey(),
+    work: (store) => store.makeTokenKey(),
+  },
 ]
 
 /** So many requests, one after the other or two at once, as the generator chooses. */

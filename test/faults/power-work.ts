@@ -10,6 +10,7 @@ import { realFiles } from '../../packages/server/src/blobs/files.ts'
 import { deleteArtifact, deleteVersionOf } from '../../packages/server/src/domain/artifacts.ts'
 import { convert } from '../../packages/server/src/domain/convert.ts'
 import { collectBlobs } from '../../packages/server/src/domain/jobs/collect-blobs.ts'
+import { loadTokenKey } from '../../packages/server/src/domain/secrets.ts'
 import {
   appendToUpload,
   createUpload,
@@ -203,6 +204,16 @@ export class PowerWork {
     await file.write(Buffer.from('rot'), 0)
     await file.sync()
     await file.close()
+  }
+
+  async loseTokenKey(): Promise<void> {
+    const { dataDir } = this.world.config
+    await this.#files.unlink(join(dataDir, 'token.key'))
+    await this.#files.syncDirectory(dataDir)
+  }
+
+  async makeTokenKey(): Promise<void> {
+    await loadTokenKey(this.world.config.dataDir, this.#files)
   }
 
   /** The right bytes are put back in place by hand; nobody has told the store. */

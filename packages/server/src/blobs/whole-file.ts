@@ -11,9 +11,8 @@ export const writeWhole = async (
   content: Uint8Array,
   files: FileOps = realFiles,
 ): Promise<void> => {
-  const temporary = `${path}.new`
-  // A crash may have left one.
-  await unlinkIfThere(files, temporary)
+  const temporary = unfinished(path)
+  await dropUnfinished(path, files)
   try {
     const file = await files.open(temporary, 'create')
     try {
@@ -29,6 +28,12 @@ export const writeWhole = async (
   }
   await files.syncDirectory(dirname(path))
 }
+
+/** Removes what a crash may have left of an attempt to write `path`; not an error when there is nothing. */
+export const dropUnfinished = (path: string, files: FileOps = realFiles): Promise<void> =>
+  unlinkIfThere(files, unfinished(path))
+
+const unfinished = (path: string): string => `${path}.new`
 
 /** Removes a name; not an error when it is gone. Durable only after `syncDirectory` of the parent. */
 export const unlinkIfThere = async (files: FileOps, path: string): Promise<void> => {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileOps } from '../blobs/files.ts'
-import { writeWhole } from '../blobs/whole-file.ts'
+import { dropUnfinished, writeWhole } from '../blobs/whole-file.ts'
 
 const tokenKeyBytes = 32
 
@@ -35,6 +35,7 @@ const loadOrMake = async (path: string, make: () => Buffer, files?: FileOps): Pr
   try {
     const content = await readFile(path)
     await chmod(path, 0o600)
+    await dropUnfinished(path, files)
     return content
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

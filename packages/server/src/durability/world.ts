@@ -48,6 +48,8 @@ export interface WorldOptions {
   /** Called before each commit; throwing makes it fail. */
   readonly beforeCommit?: () => void
   readonly settings?: Partial<Config>
+  /** The database has the schema of this version already. */
+  readonly isMigrated?: boolean
 }
 
 export interface World extends Parts {
@@ -98,13 +100,18 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
   }
 }
 
-type CommitHooks = Pick<WorldOptions, 'onCommit' | 'beforeCommit'>
+type DatabaseOptions = Pick<WorldOptions, 'onCommit' | 'beforeCommit' | 'isMigrated'>
 
-const openInThread = async (path: string, { onCommit, beforeCommit }: CommitHooks): Promise<Database> => {
+const openInThread = async (
+  path: string,
+  { onCommit, beforeCommit, isMigrated }: DatabaseOptions,
+): Promise<Database> => {
   const writer = SqliteConnection.openWriter(path)
-  writer.begin()
-  await migrate(new Kysely<unknown>({ dialect: sqliteDialect(new SyncDriver(writer)) }), sqliteWords)
-  writer.commit()
+  if (!isMigrated) {
+    writer.begin()
+    await migrate(new Kysely<unknown>({ dialect: sqliteDialect(new SyncDriver(writer)) }), sqliteWords)
+    writer.commit()
+  }
   const reader = SqliteConnection.openReader(path)
   const commit = () => {
     beforeCommit?.()
