@@ -49,7 +49,8 @@ export const adminContract = {
     errors: ['system_only', 'job_not_found'],
   },
   previewCollection: {
-    summary: 'What collection would remove now and later, and why; nothing changes',
+    summary:
+      'What collection would remove now and later, and why; nothing changes. A thousand blobs unless `limit` says otherwise',
     tag: 'administration',
     query: Type.Object(PageQuery),
     reply: CollectionView,
@@ -91,7 +92,7 @@ export const adminContract = {
     errors: ['system_only'],
   },
   listQuarantine: {
-    summary: 'Blobs whose bytes are damaged or missing',
+    summary: 'Blobs whose bytes are damaged or missing, a thousand unless `limit` says otherwise',
     tag: 'administration',
     query: Type.Object(PageQuery),
     reply: Type.Array(QuarantineEntry),

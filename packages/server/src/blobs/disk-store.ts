@@ -96,7 +96,7 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
 
     async open(uuid) {
       const file = await files.open(paths.blob(uuid), 'read').catch((error) => {
-        throw errnoOf(error) === 'EMFILE' ? error : damaged(uuid, error)
+        throw readFailure(uuid, error)
       })
       try {
         return blobReader(uuid, file, await file.size())
@@ -138,8 +138,13 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
   }
 }
 
-const damaged = (uuid: string, cause: unknown): HoldfastError =>
-  new HoldfastError('blob_damaged', { detail: { blob_uuid: uuid }, cause })
+/** What the process or the machine is short of says nothing about the file. */
+const shortages: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR'])
+
+const readFailure = (uuid: string, error: unknown): unknown =>
+  shortages.has(errnoOf(error))
+    ? error
+    : new HoldfastError('blob_damaged', { detail: { blob_uuid: uuid }, cause: error })
 
 const blobReader = (uuid: string, file: Awaited<ReturnType<FileOps['open']>>, size: number): BlobReader => {
   let closed: Promise<void> | undefined
@@ -150,7 +155,7 @@ const blobReader = (uuid: string, file: Awaited<ReturnType<FileOps['open']>>, si
       try {
         return await file.read(target, position)
       } catch (error) {
-        throw damaged(uuid, error)
+        throw readFailure(uuid, error)
       }
     },
     close() {

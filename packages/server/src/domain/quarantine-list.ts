@@ -10,18 +10,19 @@ import { batches } from './versions.ts'
 import { requireSystem, type Sql } from './visibility.ts'
 
 export interface QuarantineListInput {
-  /** Absent: the whole list. */
+  /** By default a thousand: after the loss of a disk there may be millions. */
   readonly limit?: number | undefined
   readonly cursor?: string | undefined
 }
 
 const listOrder = 'quarantine'
+const defaultLimit = 1000
 
 /** Blobs whose bytes are damaged or missing, and what is known of how that came. */
 export const listQuarantine = async (
   parts: Parts,
   caller: Caller,
-  { limit, cursor }: QuarantineListInput,
+  { limit = defaultLimit, cursor }: QuarantineListInput,
 ): Promise<Page<QuarantineEntry>> => {
   requireSystem(caller)
   const { read } = parts.db
@@ -32,9 +33,9 @@ export const listQuarantine = async (
     .where('state', '=', quarantined)
     .$if(after !== undefined, (query) => query.where('uuid', '>', after!))
     .orderBy('uuid')
-    .$if(limit !== undefined, (query) => query.limit(limit! + 1))
+    .limit(limit + 1)
     .execute()
-  const page = makePage(listOrder, rows, limit ?? rows.length, (row) => [row.uuid])
+  const page = makePage(listOrder, rows, limit, (row) => [row.uuid])
   const references = await countReferences(
     read,
     page.items.map((row) => row.uuid),
