@@ -44,7 +44,8 @@ prepare() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
-      file >/dev/null || return 1
+      file >/dev/null &&
+    apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
   python3 -m venv "$work/python" &&
     "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
   scripts/make-test-images.sh "$work/images"
@@ -57,6 +58,7 @@ python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
+suite 'browser' node test/browser/upload.ts
 for fault in kill model isolation fuzz load disk-full client; do
   suite "faults: $fault" node "test/faults/$fault.ts"
 done
