@@ -16,6 +16,7 @@ import {
   reportText,
 } from '../output/admin.ts'
 import { json } from '../output/json.ts'
+import { fillBackup } from './admin-backup.ts'
 import { fillVerify } from './admin-verify.ts'
 
 const exampleUuid = 'b817115a-8186-4c80-9cf0-f1ae460880ce'
@@ -122,4 +123,5 @@ export const fillAdmin = (parent: Command): void => {
       context.print(quarantineList(entries, context.shape))
     }),
   )
+  fillBackup(parent)
 }

@@ -1,5 +1,5 @@
 /**
- * What a backup looks like on the disk: docs/decisions/0014-backups.md says why.
+ * What a backup looks like on the disk: docs/decisions/0017-backups.md says why.
  *
  * ```
  * <backup>/                  mode 0700
@@ -13,8 +13,7 @@
  * A repetition adds blobs and a database of its own beside the old one, then replaces `backup.json` in one step, and only
  * then removes what the new database does not name. So at every moment there is either no finished backup or a whole one.
  */
-import { constants } from 'node:fs'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { realFiles } from '../blobs/files.ts'
 import { dataPaths } from '../blobs/paths.ts'
@@ -99,21 +98,6 @@ export const readIfThere = async (path: string): Promise<string | undefined> => 
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** Writes a small file whole and durably, for its owner's eyes only; what was there before stays until then. */
-export const writeDurably = async (path: string, content: string | Uint8Array): Promise<void> => {
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true })
-  const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
-  try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  await realFiles.syncDirectory(dirname(path))
 }
 
 /** Removes a file durably; not an error when it is not there. */

@@ -21,6 +21,7 @@ import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { realFiles } from '../blobs/files.ts'
 import { dataPaths } from '../blobs/paths.ts'
+import { writeWhole } from '../blobs/whole-file.ts'
 import { holdRemovals } from '../domain/removal-hold.ts'
 import type { Parts } from '../parts.ts'
 import { type BackupFigures, placeBlobs, pruneBlobs } from './backup-blobs.ts'
@@ -34,7 +35,6 @@ import {
   readIfThere,
   readManifest,
   removeDurably,
-  writeDurably,
 } from './format.ts'
 
 export type BackupPhase = 'database' | 'blobs' | 'finishing'
@@ -55,7 +55,7 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
   const previous = await prepareDirectory(directory, storeId)
   const id = randomUUID()
   const startedAt = parts.clock.now()
-  await writeDurably(paths.unfinished, describe({ id, store: storeId, started_at: startedAt }))
+  await writeWhole(paths.unfinished, describe({ id, store: storeId, started_at: startedAt }))
   await removeDatabases(directory, previous?.database)
 
   const hold = holdRemovals(parts)
@@ -94,7 +94,7 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
       damaged_blobs: figures.damaged_blobs,
       damaged: figures.damaged,
     }
-    await writeDurably(paths.manifest, describe(manifest))
+    await writeWhole(paths.manifest, describe(manifest))
     figures.removed_blobs = await pruneBlobs(directory, database, signal)
     await removeDatabases(directory, manifest.database)
     await removeDurably(paths.unfinished)
@@ -105,7 +105,7 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
   }
 }
 
-const describe = (content: object): string => `${JSON.stringify(content, null, 2)}\n`
+const describe = (content: object): Buffer => Buffer.from(`${JSON.stringify(content, null, 2)}\n`)
 
 /** The newest finished backup in the directory, if it is one of this store. */
 const prepareDirectory = async (directory: string, storeId: string): Promise<BackupManifest | undefined> => {
@@ -153,7 +153,7 @@ const copySecrets = async (parts: Parts, directory: string): Promise<void> => {
       throw error
     })
     const to = join(directory, basename(from))
-    if (content !== undefined) await writeDurably(to, content)
+    if (content !== undefined) await writeWhole(to, content)
     else await removeDurably(to)
   }
 }

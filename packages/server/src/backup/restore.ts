@@ -10,6 +10,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { realFiles } from '../blobs/files.ts'
 import { dataPaths } from '../blobs/paths.ts'
+import { writeWhole } from '../blobs/whole-file.ts'
 import type { Config } from '../config.ts'
 import { lockDataDirectory } from '../db/lock.ts'
 import { type CopiedBlob, type CopiedDatabase, openCopiedDatabase } from './copied-database.ts'
@@ -21,7 +22,6 @@ import {
   readIfThere,
   readManifest,
   removeDurably,
-  writeDurably,
 } from './format.ts'
 import { copyDurably, SourceError } from './place-file.ts'
 import { settleRestored } from './settle-restored.ts'
@@ -63,7 +63,7 @@ export const restoreBackup = async (options: RestoreOptions): Promise<RestoreRep
     const lock = lockDataDirectory(dataDir)
     try {
       const marker = join(dataDir, restoringFile)
-      await writeDurably(marker, `${JSON.stringify({ backup: manifest.id })}\n`)
+      await writeWhole(marker, Buffer.from(`${JSON.stringify({ backup: manifest.id })}\n`))
       const broken = new Map(damaged.map((blob) => [blob.uuid, blob.reason]))
       const totals = await restoreBlobs(options, copied, broken)
       await restoreSecrets(options)
