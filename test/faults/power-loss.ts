@@ -50,7 +50,7 @@ report.check(documented.size === 0, () => `docs/durability.md has unknown steps:
 
 for (let run = 1; run === 1 || lab.states < options.runs; run++) {
   const work = random.fork()
-  const recorded = await lab.record((store) => randomWork(store, work, 30))
+  const recorded = await lab.record((store) => randomWork(store, work, 20))
   const before = lab.states
   await lab.tryAll(`random work ${run}`, recorded, 7)
   console.log(`random work ${run}: ${stepsOf(recorded).length} steps, ${lab.states - before} states`)

@@ -129,18 +129,31 @@ export const scripts: readonly Script[] = [
   },
 ]
 
+/** One request, and the uploads and artifacts it may change: two that share none may run at once. */
+interface Request {
+  readonly touches: readonly string[]
+  readonly run: () => Promise<unknown>
+}
+
 /** So many requests, one after the other or two at once, as the generator chooses. */
 export const randomWork = async (store: PowerWork, random: Random, count: number): Promise<void> => {
   for (let n = 0; n < count; n++) {
-    const first = chooseRequest(store, random)
-    // Two at once only where each has its own upload, so that the book can tell what each may leave.
-    await first?.()
+    const requests = [chooseRequest(store, random)].flatMap((request) => request ?? [])
+    const other = random.chance(0.3) ? chooseRequest(store, random) : undefined
+    const touched = requests.flatMap(({ touches }) => touches)
+    const isApart = ({ touches }: Request) =>
+      ![touches, touched].some((list) => list.includes(everything)) &&
+      !touches.some((one) => touched.includes(one))
+    if (other && isApart(other)) requests.push(other)
+    await Promise.all(requests.map(({ run }) => run()))
   }
 }
 
+const everything = '*'
+
 const contents = Array.from({ length: 6 }, (_, n) => bytesOf(`content ${n}`, 300 + n * 900))
 
-const chooseRequest = (store: PowerWork, random: Random): (() => Promise<unknown>) | undefined => {
+const chooseRequest = (store: PowerWork, random: Random): Request | undefined => {
   const { uploads, names } = store
   const kind = random.weighted({
     create: 3,
@@ -158,45 +171,56 @@ const chooseRequest = (store: PowerWork, random: Random): (() => Promise<unknown
   const uuid = uploads.length > 0 ? random.pick(uploads) : undefined
   const name = names.length > 0 ? random.pick(names) : undefined
   if (uuid === undefined && ['append', 'truncate', 'convert', 'dropUpload'].includes(kind))
-    return () => store.create()
+    return doing([], () => store.create())
   if (name === undefined && ['convertBlob', 'remove', 'keep', 'rot'].includes(kind)) return undefined
   const { length: size } = uuid === undefined ? small : store.book.upload(uuid)!.content
   switch (kind) {
     case 'create':
-      return () => store.create()
+      return doing([], () => store.create())
     case 'append': {
       const bytes = random.pick(contents)
       const cut = random.chance(0.2) ? random.between(0, bytes.length - 1) : undefined
-      return () => store.append(uuid!, bytes, random.chance(0.5), cut)
+      const isConditional = random.chance(0.5)
+      return doing([uuid!], () => store.append(uuid!, bytes, isConditional, cut))
     }
-    case 'truncate':
-      return () => store.truncate(uuid!, random.between(0, size))
-    case 'convert':
-      return size === 0 ? undefined : () => store.convert(uuid!, `artifact ${random.between(1, 3)}`)
+    case 'truncate': {
+      const left = random.between(0, size)
+      return doing([uuid!], () => store.truncate(uuid!, left))
+    }
+    case 'convert': {
+      const target = `artifact ${random.between(1, 3)}`
+      return size === 0 ? undefined : doing([uuid!, target], () => store.convert(uuid!, target))
+    }
     case 'convertBlob': {
       const digest = store.book.artifact(name!).at(-1)!.sha512
       if (store.book.damaged.has(digest)) return undefined
-      return () => store.convertBlob(name!, `artifact ${random.between(1, 3)}`)
+      const target = `artifact ${random.between(1, 3)}`
+      return doing([name!, target], () => store.convertBlob(name!, target))
     }
     case 'remove': {
-      if (random.chance(0.5)) return () => store.deleteArtifact(name!)
-      return () => store.deleteVersion(name!, random.pick(store.book.artifact(name!)).index)
+      if (random.chance(0.5)) return doing([name!], () => store.deleteArtifact(name!))
+      const { index } = random.pick(store.book.artifact(name!))
+      return doing([name!], () => store.deleteVersion(name!, index))
     }
-    case 'keep':
-      return () => store.keep(name!, random.between(1, 4))
+    case 'keep': {
+      const count = random.between(1, 4)
+      return doing([name!], () => store.keep(name!, count))
+    }
     case 'dropUpload':
-      return () => store.deleteUpload(uuid!)
+      return doing([uuid!], () => store.deleteUpload(uuid!))
     case 'expire':
-      return () => store.expire()
+      return doing([everything], () => store.expire())
     case 'collect':
-      return () => store.collect()
+      return doing([], () => store.collect())
     case 'rot': {
       const digest = random.pick(store.book.artifact(name!)).sha512
       if (store.book.damaged.has(digest)) return undefined
-      return async () => {
+      return doing([everything], async () => {
         await store.damage(digest)
         await store.verify(digest)
-      }
+      })
     }
   }
 }
+
+const doing = (touches: readonly string[], run: Request['run']): Request => ({ touches, run })
