@@ -2,7 +2,7 @@
  * What the rest of the server knows of SQL: where to read, how to write, and how to stop.
  * `sqlite.ts` has the embedded implementation.
  */
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
 
 export interface Database {
@@ -14,6 +14,13 @@ export interface Database {
    * Embedded, a query runs in the calling thread and blocks it: ask for pages, not for whole tables.
    */
   readonly read: Kysely<Schema>
+
+  /**
+   * Runs a query that looks at many rows, of which few come back (a sum, say), without blocking the calling thread. It sees
+   * what `read` would. Embedded, it costs a thread's start, some tens of milliseconds, and such queries run one at a
+   * time: for what would take longer than that.
+   */
+  readAside<R>(query: CompiledQuery<R>): Promise<readonly R[]>
 
   /**
    * Runs `work` in a transaction and resolves with its result once the transaction is durable: it then survives

@@ -10,7 +10,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { HoldfastError } from '@holdfast/api/errors'
-import { Kysely, type Transaction } from 'kysely'
+import { type CompiledQuery, Kysely, type Transaction } from 'kysely'
 import type { Database } from './database.ts'
 import { migrate } from './migrate.ts'
 import { sqliteWords } from './migrations/0001-initial.ts'
@@ -47,6 +47,7 @@ export async function openSqlite({ path, log, closeTimeoutMs = 10_000 }: SqliteO
   const read = new Kysely<Schema>({ dialect: sqliteDialect(new SyncDriver(reader)) })
   const insideWork = new AsyncLocalStorage<{ isRunning: boolean }>()
   let lastWrite: Promise<unknown> = Promise.resolve()
+  let lastAside: Promise<unknown> = Promise.resolve()
   let closed: Promise<void> | undefined
 
   async function transact<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
@@ -62,6 +63,7 @@ export async function openSqlite({ path, log, closeTimeoutMs = 10_000 }: SqliteO
     const isIdle = await settlesWithin(lastWrite, closeTimeoutMs)
     state.isClosing = true
     if (!isIdle) log?.warn({ closeTimeoutMs }, 'closing the database over a transaction that does not end')
+    await settlesWithin(lastAside, closeTimeoutMs)
     await read.destroy()
     reader.close()
     try {
@@ -79,6 +81,13 @@ export async function openSqlite({ path, log, closeTimeoutMs = 10_000 }: SqliteO
 
   return {
     read,
+
+    readAside<R>(query: CompiledQuery<R>) {
+      if (closed !== undefined) return Promise.reject(new HoldfastError('unavailable'))
+      const result = lastAside.then(() => runAside<R>(path, query))
+      lastAside = result.catch(() => {})
+      return result
+    },
 
     write(work) {
       if (insideWork.getStore()?.isRunning) {
@@ -110,6 +119,19 @@ export async function openSqlite({ path, log, closeTimeoutMs = 10_000 }: SqliteO
       return closed
     },
   }
+}
+
+/** Runs a query in a thread of its own. */
+function runAside<R>(path: string, { sql, parameters }: CompiledQuery): Promise<readonly R[]> {
+  const worker = new Worker(new URL('./sqlite-aside-worker.ts', import.meta.url), {
+    workerData: { path, sql, parameters },
+    execArgv: [],
+  })
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', (code) => reject(new Error(`a query's thread ended with ${code}`)))
+  })
 }
 
 /** Migrates within one write transaction: another process waits, and a migration that fails leaves no trace. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isHoldfastError } from '@holdfast/api/errors'
 import fc from 'fast-check'
@@ -170,6 +171,40 @@ test('system has the limits that were set for it, not the defaults, and sets tho
   await setLimits(parts, system, caller.namespace, { ...limits, max_bytes: 501 })
   expect(await refusals(times(3, () => append(parts, caller, uuid, 'x', { length: 1 })))).toContain('none')
   expect(await usage(caller)).toMatchObject({ bytes: 501 })
+})
+
+test('the bytes of very many versions are counted aside, with the same result', async () => {
+  const caller = await newcomer()
+  const { namespace } = caller
+  const { uuid, size } = await storeBlob(parts, Buffer.from('held by a thousand artifacts'))
+  const created_at = parts.clock.now()
+  const artifacts = times(1100, (index) => ({
+    uuid: randomUUID(),
+    namespace,
+    name: `artifact ${index}`,
+    type: 'other' as const,
+    source_url: `test://${index}`,
+    state: 'created' as const,
+    shared: 0 as const,
+    max_versions: 3,
+    next_index: 2,
+    created_at,
+    deleted_at: null,
+    error: null,
+  }))
+  await parts.db.write(async (trx) => {
+    await trx.insertInto('artifacts').values(artifacts).execute()
+    const versions = artifacts.map(({ uuid: artifact_uuid }) => ({
+      artifact_uuid,
+      idx: 1,
+      blob_uuid: uuid,
+      created_at,
+      live: 1 as const,
+    }))
+    await trx.insertInto('versions').values(versions).execute()
+  })
+  expect(await usage(caller)).toMatchObject({ artifacts: 1100, blob_bytes: size })
+  expect(await refusal(upload(parts, caller, bytes(101 - size)))).toBe('quota_exceeded')
 })
 
 /** What one of several clients of a namespace may do, all at the same time. */

@@ -103,10 +103,9 @@ export class Admission {
     parts: Pick<Parts, 'db' | 'uploadFiles'>,
     namespace: string,
   ): Promise<{ blobBytes: number; uploadBytes: number }> {
-    const { read } = parts.db
     let uploadBytes = 0
     // Uploads first: one that is converted meanwhile then counts twice rather than not at all.
-    for (const uuid of await listUploadUuids(read, namespace)) {
+    for (const uuid of await listUploadUuids(parts.db.read, namespace)) {
       // In this order for the same reason: what is stored in between is no longer held.
       const held = [...this.#held].filter(({ upload }) => upload?.uuid === uuid)
       uploadBytes += expectedSize((await parts.uploadFiles.status(uuid))?.size ?? 0, held)
@@ -118,7 +117,7 @@ export class Admission {
       if (held.blobUuid === undefined) otherBytes += held.bytes
       else blobUuids.push(held.blobUuid)
     }
-    return { blobBytes: otherBytes + (await countBlobBytes(read, namespace, blobUuids)), uploadBytes }
+    return { blobBytes: otherBytes + (await countBlobBytes(parts.db, namespace, blobUuids)), uploadBytes }
   }
 
   /** Whether the wish is for a blob that a version of the namespace holds; it is held then, should that version go. */

@@ -124,6 +124,7 @@ const openInThread = async (
   let last: Promise<unknown> = Promise.resolve()
   return {
     read: new Kysely<Schema>({ dialect: sqliteDialect(new SyncDriver(reader)) }),
+    readAside: async <R>({ sql, parameters }: CompiledQuery<R>) => reader.run(sql, parameters).rows as R[],
     write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
       const result = last.then(() => writing.transaction().execute(work))
       last = result.catch(() => {})
