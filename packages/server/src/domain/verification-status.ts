@@ -39,7 +39,7 @@ export const showVerification = async (parts: Parts, caller: Caller): Promise<Ve
 }
 
 /** Rows in one query: reads block the event loop. */
-const rowsPerQuery = 5000
+const rowsPerQuery = 1000
 
 /** All that is due, in steps between which others get their turn. */
 const sumDue = async (parts: Parts): Promise<VerificationView['due']> => {

@@ -110,7 +110,7 @@ const explainOrphan = (
 const iso = (millis: number): string => new Date(millis).toISOString()
 
 /** Rows in one query: reads block the event loop. */
-const rowsPerQuery = 5000
+const rowsPerQuery = 1000
 
 /** All that is due, in steps between which others get their turn. */
 const sumDue = async (parts: Parts): Promise<CollectionView['due']> => {
