@@ -2,6 +2,7 @@
  * Backups as the administrator sees them: begun by a request, going on without it, and looked at by others. One runs
  * at a time. The last finished one is remembered in the database.
  */
+import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { BackupView } from '@holdfast/api/backup-schemas'
@@ -58,7 +59,8 @@ export const startBackup = async (parts: Parts, caller: Caller, name: string): P
     newest.delete(parts.db)
     throw impossible(`the directory of HOLDFAST_BACKUP_DIR cannot be used: ${(error as Error).message}`)
   }
-  const run = jobs.once('backup', (signal) => runBackup(parts, caller, view, signal))
+  // The one before may still be writing its event: it is not to be joined.
+  const run = jobs.once(`backup ${randomUUID()}`, (signal) => runBackup(parts, caller, view, signal))
   run.catch((error) => parts.log.error({ err: error }, 'a backup did not end in good order'))
   return view
 }

@@ -1,4 +1,5 @@
 /** Checks as the administrator sees them: begun by a request, going on without it. One runs at a time. */
+import { randomUUID } from 'node:crypto'
 import type { CheckView } from '@holdfast/api/backup-schemas'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { Database } from '../../db/database.ts'
@@ -32,7 +33,8 @@ export const startCheck = async (parts: Parts, caller: Caller, repair: boolean):
   }
   newest.set(parts.db, view)
   jobs
-    .once('check', (signal) => runCheck(parts, caller, view, signal))
+    // The one before may still be writing its event: it is not to be joined.
+    .once(`check ${randomUUID()}`, (signal) => runCheck(parts, caller, view, signal))
     .catch((error) => parts.log.error({ err: error }, 'a check did not end in good order'))
   return view
 }
