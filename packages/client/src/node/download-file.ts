@@ -17,6 +17,7 @@ import type { Session } from '../session.ts'
 import type { DownloadOptions, DownloadProgress, DownloadResult } from '../types.ts'
 import { HashThread } from './hash-thread.ts'
 import { PartFile } from './part-file.ts'
+import { giveBack } from './read-memory.ts'
 
 const MiB = 1024 * 1024
 /** Bytes that a connection gathers before it writes. */
@@ -174,7 +175,10 @@ const writeGathered = async (
     at += bytes
     gathered = []
     size = 0
-    writing = part.write(batch, position).then(() => onWritten(bytes))
+    writing = part.write(batch, position).then(() => {
+      for (const piece of batch) giveBack(piece)
+      onWritten(bytes)
+    })
     writing.catch(() => {}) // seen where it is awaited
   }
   try {

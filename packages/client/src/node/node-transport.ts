@@ -7,6 +7,7 @@ import type { Agent as HttpsAgent } from 'node:https'
 import { NetworkError } from '../errors.ts'
 import { bodySize } from '../fetch-transport.ts'
 import { isPumpBody, type Transport, type TransportReply, type TransportRequest } from '../transport.ts'
+import { giveBackReads, learnFrom } from './read-memory.ts'
 
 /** Pieces in which bodies that are in memory go out, so that progress is seen. */
 const pieceBytes = 256 * 1024
@@ -95,6 +96,7 @@ const converse = (outgoing: ClientRequest, request: TransportRequest): Promise<I
     let answered = false
     let sent = false
     outgoing.on('error', reject)
+    outgoing.on('socket', giveBackReads)
     outgoing.on('close', () => reject(new NetworkError('the connection was closed before a reply came')))
     outgoing.on('response', (incoming) => {
       answered = true
@@ -142,10 +144,54 @@ const sendBody = async (
   outgoing.end()
 }
 
+/** Pieces that may wait for their reader. */
+const maxWaiting = 4
+
+/** The body as it comes. A stream's own iterator would copy pieces together that come faster than they are taken. */
+async function* piecesOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const waiting: Uint8Array[] = []
+  let over: { readonly error?: unknown } | undefined
+  let news = Promise.withResolvers<void>()
+  const end = (how: { readonly error?: unknown }) => {
+    over ??= how
+    news.resolve()
+  }
+  const cutShort = () =>
+    end({ error: new NetworkError('the connection was closed before the reply was whole') })
+  if (incoming.destroyed) cutShort()
+  incoming.on('data', (piece: Uint8Array) => {
+    learnFrom(piece)
+    waiting.push(piece)
+    if (waiting.length >= maxWaiting) incoming.pause()
+    news.resolve()
+  })
+  incoming.on('end', () => end({}))
+  incoming.on('error', (error) => end({ error }))
+  incoming.on('close', cutShort)
+  try {
+    for (;;) {
+      const piece = waiting.shift()
+      if (piece !== undefined) {
+        yield piece
+        continue
+      }
+      if (over !== undefined) {
+        if ('error' in over) throw over.error
+        return
+      }
+      news = Promise.withResolvers()
+      incoming.resume()
+      await news.promise
+    }
+  } finally {
+    if (over === undefined) incoming.destroy()
+  }
+}
+
 const replyOf = (incoming: IncomingMessage, url: string, signal: AbortSignal): TransportReply => {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     try {
-      yield* incoming as AsyncIterable<Uint8Array>
+      yield* piecesOf(incoming)
     } catch (error) {
       throw failure(error, signal)
     }
