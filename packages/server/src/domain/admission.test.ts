@@ -268,6 +268,6 @@ test('whatever many clients do at once, the namespace stays within its limit and
           expect(await refusal(append(parts, caller, rest, bytes(free), { length: free }))).toBe('none')
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 15 },
   )
 })
