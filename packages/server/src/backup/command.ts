@@ -1,7 +1,7 @@
 /**
  * The server's own command, for what needs a store at rest: bringing a backup back, and checking without a server. Words
  * for people on stdout, the log as JSON lines on stderr; exit code 0 done, 1 not done or faults left, 2 a command line or
- * settings that make no sense.
+ * settings that make no sense. Each command loads what it needs, and no more.
  */
 import { existsSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
@@ -10,12 +10,9 @@ import { type Logger, pino } from 'pino'
 import { dataPaths } from '../blobs/paths.ts'
 import { type Config, ConfigError, parseConfig } from '../config.ts'
 import { DataDirectoryInUseError } from '../db/lock.ts'
-import { recover } from '../domain/recover.ts'
-import { openParts } from '../start.ts'
-import { checkOffline } from './check/check-offline.ts'
+import type { Parts } from '../parts.ts'
 import { emptyReport } from './check/faults.ts'
 import { BackupError } from './format.ts'
-import { restoreBackup } from './restore.ts'
 import { UnfinishedRestoreError } from './unfinished-restore.ts'
 
 const usage = `Usage:
@@ -82,6 +79,7 @@ const restore = async (words: readonly string[], options: Options): Promise<numb
   const [backup, ...more] = words
   if (backup === undefined || more.length > 0) throw new UsageError('name one backup, a directory')
   const config = configFor(options.data)
+  const { restoreBackup } = await import('./restore.ts')
   const { manifest, blobs, bytes, damaged } = await restoreBackup({
     backup: resolve(backup),
     config,
@@ -111,6 +109,10 @@ const check = async (words: readonly string[], options: Options): Promise<number
     throw new BackupError(`${config.dataDir} is not a data directory: it has no holdfast.db`)
   const repair = options.repair ?? false
   const report = emptyReport()
+  const [{ recover }, { checkOffline }] = await Promise.all([
+    import('../domain/recover.ts'),
+    import('./check/check-offline.ts'),
+  ])
   await withParts(config, async (parts) => {
     // Finishes what a crash left, as every start does.
     if (repair) await recover(parts)
@@ -127,10 +129,8 @@ ${report.found} faults found, ${report.repaired} repaired; ${report.quarantined_
   return left > 0 ? exitCodes.notDone : exitCodes.done
 }
 
-const withParts = async (
-  config: Config,
-  work: (parts: Awaited<ReturnType<typeof openParts>>) => Promise<void>,
-): Promise<void> => {
+const withParts = async (config: Config, work: (parts: Parts) => Promise<void>): Promise<void> => {
+  const { openParts } = await import('../start.ts')
   const releases: (() => unknown)[] = []
   const log: Logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
   try {

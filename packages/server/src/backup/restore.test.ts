@@ -143,6 +143,18 @@ test('a restore of another backup does not go on with what one left', async () =
   await expect(place.restore()).rejects.toThrow('a restore of another backup left')
 })
 
+test('of a first backup that was interrupted there is nothing to restore, and the repetition ends well', async () => {
+  const { parts } = place
+  const cut = async (path: string) => {
+    await parts.db.backupTo!(path)
+    throw new Error('power cut')
+  }
+  await expect(place.backUp({ ...parts, db: { ...parts.db, backupTo: cut } })).rejects.toThrow('power cut')
+  await expect(place.restore()).rejects.toThrow('never finished')
+  await place.backUp()
+  expect(await place.restore()).toMatchObject({ blobs: 2, damaged: [] })
+})
+
 test('restores the older backup over which one was never finished', async () => {
   await place.backUp()
   const said: string[] = []
