@@ -52,7 +52,7 @@ beforeAll(async () => {
   server = await startServer({ settings: settings() })
   system = await login(server.url, 'system', server.systemKey)
   alice = await createNamespace(server.url, system, 'alice')
-  for (let i = 0; i < 20; i++) await keep(`kept-${i}`)
+  await Promise.all(Array.from({ length: 20 }, (_, i) => keep(`kept-${i}`)))
   await keep('large', 3_000_000)
 })
 afterAll(async () => {

@@ -14,6 +14,7 @@ import { join } from 'node:path'
  *   uploads/<uuid>.state     what of them is acknowledged and what is on stable storage
  *   blobs/<xx>/<uuid>        immutable bytes; <xx> are the first two digits of the UUID
  *   quarantine/<uuid>        bytes of damaged blobs, for people to look at until the blob is healed or collected
+ *   restoring.json           a backup is being restored here, or was in part: see backup/restore.ts
  * ```
  *
  * `uploads`, `blobs` and `quarantine` must lie on one filesystem: files move between them by rename.
