@@ -22,8 +22,8 @@ let one: Session
 beforeAll(async () => {
   server = await startServer({
     settings: {
-      HOLDFAST_REQUEST_TIMEOUT: '1',
-      HOLDFAST_UPLOAD_STALL: '1',
+      HOLDFAST_REQUEST_TIMEOUT: '2',
+      HOLDFAST_UPLOAD_STALL: '2',
       HOLDFAST_DOWNLOAD_STALL: '0.5',
       HOLDFAST_TRUSTED_PROXIES: '127.0.0.8/31',
       HOLDFAST_MAX_CONNECTIONS: String(maxConnections),
@@ -156,7 +156,9 @@ describe('many', () => {
     )
     expect(new Set(more)).toEqual(new Set(['served', 'closed']))
     destroyAll()
-    await expect.poll(() => metric('holdfast_dropped_connections_total').catch(() => 0)).toBeGreaterThan(0)
+    await expect
+      .poll(() => metric('holdfast_dropped_connections_total').catch(() => 0), { timeout: 10_000 })
+      .toBeGreaterThan(0)
     await isWell()
   })
 
@@ -381,7 +383,7 @@ describe('fetching from inside', () => {
       // What a name leads to is only known when it is looked up, and that is the address that is then connected to.
       const { json } = await one.post('/artifacts', { url: `http://localhost:${port}/` })
       const view = async () => (await one.get(`/artifacts/${json.uuid}`)).json
-      await expect.poll(async () => (await view()).state).toBe('error')
+      await expect.poll(async () => (await view()).state, { timeout: 10_000 }).toBe('error')
       expect((await view()).error).toContain('may not fetch from localhost')
       await sleep(0)
       expect(connections).toBe(0)

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -24,6 +25,7 @@ beforeAll(async () => {
       HOLDFAST_NAMESPACE_MAX_BYTES: String(maxBytes),
       HOLDFAST_NAMESPACE_MAX_ARTIFACTS: '3',
       HOLDFAST_NAMESPACE_MAX_UPLOADS: '12',
+      HOLDFAST_FETCH_ALLOW: '127.0.0.1',
       HOLDFAST_NAMESPACE_MAX_REQUESTS: String(maxRequests),
     },
   })
@@ -175,6 +177,25 @@ test('converting, labels, deleting: a namespace uses what it holds, once', async
   expect((await publish(own, 'more', 'm'.repeat(60 * KiB))).index).toBe(1)
 })
 
+test('a fetch from a URL ends where the quota does, and leaves nothing', async () => {
+  const own = await createNamespace(server.url, system)
+  const web = createServer((_request, response) => void response.end(Buffer.alloc(maxBytes + 1)))
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  try {
+    const { port } = web.address() as { port: number }
+    const { json } = await own.post('/artifacts', { url: `http://127.0.0.1:${port}/image` })
+    const view = async () => (await own.get(`/artifacts/${json.uuid}`)).json
+    await expect.poll(async () => (await view()).state, { timeout: 10_000 }).toBe('error')
+    expect((await view()).error).toContain('quota')
+    await expect
+      .poll(() => usage(own), { timeout: 10_000 })
+      .toMatchObject({ bytes: 0, uploads: 0, artifacts: 1 })
+  } finally {
+    web.close()
+  }
+})
+
 test('limits of a namespace are set by system, and go back to the default', async () => {
   const own = await createNamespace(server.url, system)
   const path = `/auth/namespaces/${own.namespace}/limits`
@@ -225,14 +246,14 @@ test('space that was promised to one upload is not promised to another', async (
   })
   expect(JSON.parse(refused!.body).detail.claimed_bytes).toBeGreaterThanOrEqual(most)
   hanging.destroy()
-  await expect.poll(async () => (await ask())!.status, { timeout: 5000 }).toBe(100)
+  await expect.poll(async () => (await ask())!.status, { timeout: 10_000 }).toBe(100)
 })
 
 test('a namespace with too many requests in flight is told to wait, and nobody else', async () => {
   const own = await createNamespace(server.url, system)
   const uuids = await Promise.all(Array.from({ length: maxRequests }, () => upload(own)))
   const hanging = await Promise.all(uuids.map((uuid) => hang(own, uuid, 'Content-Length: 5')))
-  await expect.poll(() => metric('holdfast_requests_in_flight')).toBe(maxRequests)
+  await expect.poll(() => metric('holdfast_requests_in_flight'), { timeout: 10_000 }).toBe(maxRequests)
   const refused = await sendRaw(
     server.url,
     [appendHead(own, uuids[0]!, 'Content-Length: 5', 'Expect: 100-continue')],

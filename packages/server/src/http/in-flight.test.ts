@@ -50,14 +50,14 @@ test('a request counts until its client has the reply or has left, and a refusal
     }
     const ask = () =>
       exchange(http.port, head('Content-Length: 2', 'Expect: 100-continue'), /request_id|100 Cont/)
-    await expect.poll(ask).toMatch(/^HTTP\/1.1 429/)
+    await expect.poll(ask, { timeout: 10_000 }).toMatch(/^HTTP\/1.1 429/)
     const refusal = await ask()
     expect(refusal.toLowerCase()).toContain('retry-after: 1\r\n')
     expect(refusal).toContain('"detail":{"scope":"namespace","limit":2,"retry_after":1}')
     // Health is told however much there is to do, and those without a token are another crowd.
     expect((await fetch(`${http.url}/healthz`)).status).toBe(200)
     hanging[0]!.destroy()
-    await expect.poll(ask).toMatch(/^HTTP\/1.1 100/)
+    await expect.poll(ask, { timeout: 10_000 }).toMatch(/^HTTP\/1.1 100/)
     hanging[1]!.destroy()
   } finally {
     await http.close()
