@@ -71,9 +71,9 @@ export class PowerLab {
     work: (store: PowerWork) => Promise<void>,
     prepare: (store: PowerWork) => Promise<void> = async () => {},
   ): Promise<Recorded> {
-    this.#base ??= await this.#makeBase()
+    this.#base ??= await makeBase(this.#hash)
     const { tree, database } = this.#base
-    const directory = await this.#place(tree, database)
+    const directory = await placeIn(tree, database)
     const recording = new Recording<Note>(directory, tree)
     const files = recording.wrap(realFiles)
     const clock = makeClock()
@@ -160,7 +160,7 @@ export class PowerLab {
     if (this.#seen.has(promised)) return
     this.#seen.add(promised)
     this.#report.count(state.isPowerCut ? 'states after a power cut' : 'states after a kill')
-    const directory = await this.#place(state.tree, state.database)
+    const directory = await placeIn(state.tree, state.database)
     const wrong: string[] = []
     try {
       wrong.push(...(await this.#startAndCheck(directory, state, random)))
@@ -232,41 +232,42 @@ export class PowerLab {
     const boot = isPowerCut ? boots.after : boots.before
     return openWorld({ directory, hash: this.#hash, clock, boot, isMigrated: true })
   }
+}
 
-  async #place(tree: Tree, database: Buffer): Promise<string> {
-    const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
-    await placeTree(directory, tree, database)
-    return directory
+/** A store with two namespaces and nothing else. */
+export const makeBase = async (hash: HashPipeline): Promise<{ tree: Tree; database: Buffer }> => {
+  const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
+  let database: Buffer = Buffer.alloc(0)
+  const clock = makeClock()
+  const onCommit = (bytes: Buffer) => {
+    database = bytes
   }
+  const world = await openWorld({ directory, hash, clock, boot: boots.before, onCommit })
+  await world.db.write((trx) =>
+    trx
+      .insertInto('namespaces')
+      .values(
+        ['system', 'alice'].map((name) => ({
+          name,
+          state: 'created' as const,
+          epoch: name,
+          created_at: 0,
+          deleted_at: null,
+        })),
+      )
+      .execute(),
+  )
+  await world.close()
+  const tree = await readTree(directory)
+  await rm(directory, { recursive: true })
+  return { tree, database }
+}
 
-  /** A store with two namespaces and nothing else. */
-  async #makeBase(): Promise<{ tree: Tree; database: Buffer }> {
-    const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
-    let database: Buffer = Buffer.alloc(0)
-    const clock = makeClock()
-    const onCommit = (bytes: Buffer) => {
-      database = bytes
-    }
-    const world = await openWorld({ directory, hash: this.#hash, clock, boot: boots.before, onCommit })
-    await world.db.write((trx) =>
-      trx
-        .insertInto('namespaces')
-        .values(
-          ['system', 'alice'].map((name) => ({
-            name,
-            state: 'created' as const,
-            epoch: name,
-            created_at: 0,
-            deleted_at: null,
-          })),
-        )
-        .execute(),
-    )
-    await world.close()
-    const tree = await readTree(directory)
-    await rm(directory, { recursive: true })
-    return { tree, database }
-  }
+/** A fresh directory with this in it. */
+export const placeIn = async (tree: Tree, database: Buffer): Promise<string> => {
+  const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
+  await placeTree(directory, tree, database)
+  return directory
 }
 
 /** The steps of a recording, in words that do not depend on the run. */
@@ -286,7 +287,8 @@ export const stepsOf = ({ recording, begin }: Recorded): string[] => {
   })
 }
 
-const makeClock = (laterBySeconds = 0): WorkClock => {
+/** A clock that is moved by hand, from now on. */
+export const makeClock = (laterBySeconds = 0): WorkClock => {
   // The times of files are real ones.
   let now = Date.now() + laterBySeconds * 1000
   return {

@@ -2,8 +2,13 @@ import { dirname, join } from 'node:path'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
 import { errnoOf, type FileOps, realFiles } from './files.ts'
+import { storageError } from './free-space.ts'
 import { dataPaths, isFileUuid } from './paths.ts'
 import { unlinkIfThere } from './whole-file.ts'
+
+const asStorageError = (error: unknown): never => {
+  throw storageError(error)
+}
 
 /** Blobs as files under the data directory (paths.ts), on the same filesystem as the uploads. */
 export const openDiskStore = async (dataDir: string, files: FileOps = realFiles): Promise<BlobStore> => {
@@ -32,13 +37,13 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
    * goes back, so that its owner finds it where it was.
    */
   const move = async (from: string, to: string): Promise<void> => {
-    await files.rename(from, to)
+    await files.rename(from, to).catch(asStorageError)
     try {
       await files.syncDirectory(dirname(to))
       await files.syncDirectory(dirname(from))
     } catch (error) {
-      await files.rename(to, from)
-      throw error
+      await files.rename(to, from).catch(asStorageError)
+      throw storageError(error)
     }
   }
 
@@ -68,12 +73,12 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
    * would be back after a power cut, when nobody looks for it any more.
    */
   const removeFile = async (path: string): Promise<void> => {
-    await unlinkIfThere(files, path)
+    await unlinkIfThere(files, path).catch(asStorageError)
     try {
       await files.syncDirectory(dirname(path))
     } catch (error) {
       // The directory of a blob that never was.
-      if (errnoOf(error) !== 'ENOENT') throw error
+      if (errnoOf(error) !== 'ENOENT') throw storageError(error)
     }
   }
 
@@ -85,8 +90,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
   return {
     async adopt(uuid, sourcePath) {
       const target = paths.blob(uuid)
-      await makeBlobDirectory(uuid)
-      if (await files.stat(sourcePath)) await syncFile(sourcePath)
+      await makeBlobDirectory(uuid).catch(asStorageError)
+      if (await files.stat(sourcePath)) await syncFile(sourcePath).catch(asStorageError)
       await moveOnce(sourcePath, target)
     },
 

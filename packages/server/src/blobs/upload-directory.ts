@@ -1,6 +1,6 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import { type Body, BodyWriter } from './body-writer.ts'
-import { watchFreeSpace } from './free-space.ts'
+import { storageError, watchFreeSpace } from './free-space.ts'
 import { isFileUuid } from './paths.ts'
 import { UploadFile, type UploadFileContext } from './upload-file.ts'
 import type {
@@ -200,6 +200,8 @@ export class UploadDirectory implements UploadFiles {
     const { turn, file } = await this.#take(uuid, kind, takeOver)
     try {
       return await change(file, turn)
+    } catch (error) {
+      throw storageError(error)
     } finally {
       await this.#leave(uuid, turn)
     }
@@ -223,7 +225,7 @@ export class UploadDirectory implements UploadFiles {
       return { turn, file: entry.file }
     } catch (error) {
       await this.#leave(uuid, turn)
-      throw error
+      throw storageError(error)
     }
   }
 

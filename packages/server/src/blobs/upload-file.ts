@@ -53,6 +53,11 @@ export class UploadFile {
   #recordTail: Promise<void> = Promise.resolve()
   /** The record on disk may be torn: it has to be written before anything else happens. */
   #recordDoubtful = false
+  /**
+   * A record on the disk may call more bytes durable than the newest one: that has to be flushed before data changes,
+   * else bytes written in their place would pass for durable ones after a power cut.
+   */
+  #recordOwed = false
   /** The data file may be longer than what is acknowledged: it has to be cut before anything else happens. */
   #tailDoubtful = false
 
@@ -116,6 +121,8 @@ export class UploadFile {
           : found.bootId.equals(bootId)
             ? 'intact'
             : 'other boot'
+      // It may be a truncation that was killed before its record was flushed.
+      if (state && foundSize > size) await state.sync()
       if (foundSize > size) await data.truncate(size)
       const lastDataAt = found?.lastDataAt ?? (await files.stat(data.path))?.modifiedAt ?? context.clock.now()
       state ??= await files.open(paths.uploadState(uuid), 'create')
@@ -171,7 +178,8 @@ export class UploadFile {
 
   /** It is at rest, and nothing would be lost but time if this object were dropped and loaded again. */
   get forgettable(): boolean {
-    return !this.#syncing && this.#syncError === undefined && !this.#recordDoubtful && !this.#tailDoubtful
+    const isDoubtful = this.#recordDoubtful || this.#recordOwed || this.#tailDoubtful
+    return !this.#syncing && this.#syncError === undefined && !isDoubtful
   }
 
   /** Opens the files again if they were closed, and repairs what an earlier failure left. Before every change. */
@@ -180,6 +188,7 @@ export class UploadFile {
     this.#data ??= await files.open(paths.uploadData(this.uuid), 'write')
     this.#state ??= await files.open(paths.uploadState(this.uuid), 'write')
     if (this.#recordDoubtful) await this.#saveRecord()
+    await this.#payRecord()
     if (this.#tailDoubtful) await this.#cutData()
   }
 
@@ -250,15 +259,23 @@ export class UploadFile {
     await this.#cutData()
   }
 
-  /** Cuts the upload to `size`, which is at most its own. */
+  /** Cuts the upload to `size`, which is at most its own. When it fails after the record, `ready` finishes it. */
   async truncate(size: number): Promise<void> {
     const wasDurable = this.durableSize
     this.#cuts++
     this.#syncedSize = Math.min(this.#syncedSize, size)
+    this.#recordOwed ||= size < wasDurable
+    this.#tailDoubtful = true
     await this.#saveRecord(size)
-    if (size < wasDurable) await this.#state!.sync()
+    await this.#payRecord()
     await this.#cutData()
     if (size <= wasDurable) this.#syncError = undefined
+  }
+
+  async #payRecord(): Promise<void> {
+    if (!this.#recordOwed) return
+    await this.#state!.sync()
+    this.#recordOwed = false
   }
 
   async #cutData(): Promise<void> {
@@ -319,7 +336,10 @@ const openIfThere = async (
 }
 
 const readRecord = async (state: OpenFile): Promise<UploadRecord | undefined> => {
-  const bytes = Buffer.alloc(recordSize)
-  const length = await state.read(bytes, 0)
-  return decodeRecord(bytes.subarray(0, length))
+  const read = async () => {
+    const bytes = Buffer.alloc(recordSize)
+    return decodeRecord(bytes.subarray(0, await state.read(bytes, 0)))
+  }
+  // Without a record all data is given up: a medium that answers wrongly once must not be enough for that.
+  return (await read()) ?? read()
 }

@@ -187,7 +187,10 @@ export const deleteUpload = async (parts: Parts, caller: Caller, uuid: string): 
     if (!(await removeUploadRow(trx, row.uuid))) throw new HoldfastError('upload_not_found')
     await recordUploadEvent(trx, parts, caller, row.uuid, 'deleted')
   })
-  await parts.uploadFiles.remove(row.uuid)
+  // It is deleted. What is left of its files goes when they expire, or at the next start.
+  await parts.uploadFiles.remove(row.uuid).catch((error) => {
+    parts.log.warn({ err: error, upload: row.uuid }, 'the files of a deleted upload were not removed')
+  })
 }
 
 /** Gives up every upload of a namespace that is being deleted. Call it after the commit that deleted the namespace. */
