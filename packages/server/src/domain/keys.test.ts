@@ -98,6 +98,19 @@ test('a login costs one hash, whether the namespace has many keys or none, and w
   expect(costs).toEqual([1, 1, 1, 1])
 })
 
+test('who sets many keys at once keeps nobody from logging in', async () => {
+  const set = (n: number) =>
+    setKey(parts, owner, namespace, { keyName: `key ${n}`, key: 'x' }, 'add or replace')
+  let isDone = false
+  const setting = Promise.allSettled(Array.from({ length: 60 }, (_, n) => set(n))).then((outcomes) => {
+    isDone = true
+    return outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.code] : []))
+  })
+  expect(await login('secret one')).toBe('first')
+  expect(isDone).toBe(false)
+  expect(new Set(await setting)).toEqual(new Set(['too_many_requests']))
+})
+
 describe('guessing', () => {
   test('is stopped for the address that guesses, the right key included, and for nobody else', async () => {
     await login('secret one', { address: '192.0.2.9' })

@@ -21,7 +21,7 @@ const hashOptions = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen
 
 /** The hash under which a key of the namespace with this epoch is stored. Waits for its turn; off the event loop. */
 export const hashKey = (parts: Pick<Parts, 'logins'>, key: string, epoch: string): Promise<string> =>
-  parts.logins.hashing.run(() => hashNow(key, epoch))
+  parts.logins.keySetting.run(() => hashNow(key, epoch))
 
 const hashNow = (key: string, epoch: string): Promise<string> =>
   hash(key, { ...hashOptions, salt: createHash('sha256').update(epoch).digest().subarray(0, 16) })

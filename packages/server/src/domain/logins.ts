@@ -10,17 +10,22 @@ export interface Logins {
   readonly limiter: GuessLimiter
   readonly recentKeys: RecentKeys
   readonly hashing: Turns
+  /** Hashes of keys that are being set: apart, so that who sets many keys keeps nobody from logging in. */
+  readonly keySetting: Turns
 }
 
 /** Hashes at once: each takes a core and 19 MiB for some tens of milliseconds. */
 const maxHashes = 2
 /** Hashes waiting for their turn; the last of them waits a few seconds. */
 const maxWaitingHashes = 200
+/** Keys waiting to be set. */
+const maxWaitingKeys = 50
 
 export const createLogins = (): Logins => ({
   limiter: new GuessLimiter(),
   recentKeys: new RecentKeys(),
   hashing: new Turns(maxHashes, maxWaitingHashes),
+  keySetting: new Turns(1, maxWaitingKeys),
 })
 
 /** A key that proved right. The nonce dies with the key, and what is remembered of it too. */
