@@ -19,8 +19,11 @@ const random = new Random(options.seed)
 const clientCount = options.runs >= 60 ? 200 : 50
 const KiB = 1024
 const MiB = 1024 * KiB
-/** A client converts its upload at about this size and begins the next, so that the disk holds the long form. */
-const fileSize = { least: 4 * MiB, most: 24 * MiB }
+/**
+ * A client converts its upload at about this size and begins the next: small enough that after a few seconds some send,
+ * some convert and some read back at any moment, also on a slow disk.
+ */
+const fileSize = { least: 512 * KiB, most: 6 * MiB }
 const chunkSize = { least: 4 * KiB, most: 1 * MiB }
 const requestTimeoutMs = 60_000
 const sampleMs = 500
@@ -42,13 +45,14 @@ const { token } = await login(server.url, 'system', server.systemKey)
 const { hostname, port } = new URL(server.url)
 
 interface Progress {
-  bytes: number
+  sent: number
+  received: number
   files: number
 }
 
 /** One client with one connection that it keeps. */
 class LoadClient {
-  readonly progress: Progress = { bytes: 0, files: 0 }
+  readonly progress: Progress = { sent: 0, received: 0, files: 0 }
   readonly #name: string
   readonly #random: Random
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -78,7 +82,7 @@ class LoadClient {
       sent += length
       report.check(total === sent, () => `${this.#name}: ${sent} bytes sent, ${total} acknowledged`)
       hash.update(chunk)
-      this.progress.bytes += length
+      this.progress.sent += length
     } while (sent < size && Date.now() < deadline)
     const digest = hash.digest('hex')
     const wish = Buffer.from(JSON.stringify({ upload_uuid: uuid, sha512: digest, size: sent }))
@@ -110,6 +114,7 @@ class LoadClient {
     await this.#send('GET', path, undefined, {}, (part) => {
       hash.update(part)
       size += part.length
+      this.progress.received += part.length
     })
     return { size, sha512: hash.digest('hex') }
   }
@@ -142,8 +147,19 @@ class LoadClient {
       )
       request.on('error', reject).end(body)
     })
-    return within(requestTimeoutMs, `${this.#name}: ${method} ${path}`, done)
+    const began = performance.now()
+    return within(requestTimeoutMs, `${this.#name}: ${method} ${path}`, done).finally(() => {
+      const what = kindOf(method, path)
+      report.highest(`slowest ${what}, s`, (performance.now() - began) / 1000)
+    })
   }
+}
+
+const kindOf = (method: string, path: string): string => {
+  if (path.startsWith('/artifacts/upload/')) return 'conversion'
+  if (path.startsWith('/upload/')) return 'append'
+  if (path.endsWith('/data')) return 'download'
+  return method === 'DELETE' ? 'deletion' : 'creation'
 }
 
 /** MiB a minute by which a line through the samples rises. */
@@ -180,21 +196,20 @@ try {
   for (const { reason } of errors.slice(0, 10)) report.fail(wordsOf(reason))
   report.check(errors.length === 0, `${errors.length} of ${clientCount} clients ended with an error`)
 
-  const bytes = clients.map((client) => client.progress.bytes)
-  const total = bytes.reduce((sum, one) => sum + one, 0)
-  const [slowest, median] = [Math.min(...bytes), medianOf(bytes)]
+  // What a client reads back is progress, too: while it does, it sends nothing.
+  const moved = clients.map(({ progress }) => progress.sent + progress.received)
+  const [slowest, median] = [Math.min(...moved), medianOf(moved)]
+  const sumOf = (field: keyof Progress) => clients.reduce((sum, client) => sum + client.progress[field], 0)
   report.count('clients', clientCount)
   report.count('seconds', options.runs)
-  report.count('MiB uploaded', total / MiB)
-  report.count('MiB/s', total / MiB / options.runs)
-  report.count(
-    'files converted and verified',
-    clients.reduce((sum, client) => sum + client.progress.files, 0),
-  )
+  report.count('MiB uploaded', sumOf('sent') / MiB)
+  report.count('MiB downloaded', sumOf('received') / MiB)
+  report.count('MiB/s, both', (sumOf('sent') + sumOf('received')) / MiB / options.runs)
+  report.count('files converted and verified', sumOf('files'))
   report.count('progress of the slowest, % of the median', (slowest / median) * 100)
   report.check(
     slowest * 3 >= median,
-    `the slowest client sent ${slowest} bytes, the median one ${median}: less than a third`,
+    `the slowest client moved ${slowest} bytes, the median one ${median}: less than a third`,
   )
 
   const { peak } = await memoryOf(server.pid)
@@ -204,6 +219,9 @@ try {
   const [early, late] = [steady.slice(0, half), steady.slice(half)].map((part) =>
     medianOf(part.map(({ mib }) => mib)),
   ) as [number, number]
+  const step = Math.max(1, Math.floor(samples.length / 12))
+  const series = samples.filter((_, at) => at % step === 0).map(({ mib }) => mib.toFixed(0))
+  console.log(`  MiB resident, every ${(step * sampleMs) / 1000} s: ${series.join(' ')}`)
   report.count('MiB resident idle', idle)
   report.count('MiB resident early', early)
   report.count('MiB resident late', late)

@@ -6,12 +6,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** What `--runs` of each long form counts: kills, sequences, requests, seconds. */
+/** What `--runs` of each long form counts: kills, states of a disk, sequences, connections, files, seconds. */
 const longForms: Readonly<Record<string, number>> = {
   kill: 1000,
+  'power-loss': 20_000,
   model: 10_000,
   isolation: 1,
   fuzz: 100_000,
+  client: 200,
   load: 120,
 }
 
