@@ -97,7 +97,10 @@ describe.each(Object.entries(kinds))('a client on %s', (kind, create) => {
     const { artifact } = await client.upload({ source: new Blob([`d ${kind}`]), name: `deleted-${kind}` })
     const losing = (times: number) => {
       let broken = times
-      proxy.options = { fault: () => (broken-- > 0 ? { kind: 'cut-reply', after: -1 } : undefined) }
+      proxy.options = {
+        fault: (method) =>
+          method === 'DELETE' && broken-- > 0 ? { kind: 'cut-reply', after: -1 } : undefined,
+      }
     }
     losing(1)
     await expect(client.artifacts.delete(artifact.name)).rejects.toMatchObject({ name: 'NetworkError' })

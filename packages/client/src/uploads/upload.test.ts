@@ -150,12 +150,11 @@ describe.each([
     const { path } = await server.file(`${words} unnoticed`, 6 * MiB)
     const name = `${words} unnoticed`
     const controller = new AbortController()
+    // The server has acted, and its reply is at the proxy
+    const act = () => controller.abort(new Error('killed'))
     proxy.options = {
-      fault(_, url) {
-        if (!url.startsWith('/artifacts/upload/')) return undefined
-        setTimeout(() => controller.abort(new Error('killed')), 150)
-        return { kind: 'delay', ms: 500 }
-      },
+      fault: (_, url) =>
+        url.startsWith('/artifacts/upload/') ? { kind: 'call', of: 'reply', after: 0, act } : undefined,
     }
     await expect(client.upload({ source: path, name, signal: controller.signal })).rejects.toThrow('killed')
     proxy.options = {}
