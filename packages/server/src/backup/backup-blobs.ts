@@ -65,7 +65,7 @@ export interface BlobsToPlace {
 export const placeBlobs = async (work: BlobsToPlace): Promise<void> => {
   const { directory, database, hold, figures, signal } = work
   const paths = backupPaths(directory)
-  Object.assign(figures, prefixed(database.totals()))
+  Object.assign(figures, prefixed(await database.totals()))
   await realFiles.makeDirectory(paths.blobs)
   const made = new Set<string>()
   for (let lot = database.blobsAfter('', lotSize); lot.length > 0; ) {

@@ -3,10 +3,11 @@
  * at a time. The last finished one is remembered in the database.
  */
 import { randomUUID } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { BackupView } from '@holdfast/api/backup-schemas'
 import { HoldfastError } from '@holdfast/api/errors'
+import { dataPaths } from '../blobs/paths.ts'
 import type { Database } from '../db/database.ts'
 import { recordEvent } from '../domain/events.ts'
 import { jobsOf } from '../domain/jobs/job.ts'
@@ -37,6 +38,7 @@ export const startBackup = async (parts: Parts, caller: Caller, name: string): P
     throw impossible('this server has no place for backups: the setting HOLDFAST_BACKUP_DIR names one')
   if (!parts.db.backupTo) throw impossible('this database is backed up with its own tools')
   if (!plainName.test(name)) throw new HoldfastError('backup_name_invalid')
+  await requirePlace(parts)
   const running = newest.get(parts.db)
   if (running?.state === 'running') {
     if (running.name === name) return running
@@ -52,17 +54,30 @@ export const startBackup = async (parts: Parts, caller: Caller, name: string): P
     ...noFigures(),
   }
   newest.set(parts.db, view)
-  try {
-    const directory = resolve(backupDir)
-    if (!(await stat(directory)).isDirectory()) throw new BackupError(`${directory} is not a directory`)
-  } catch (error) {
-    newest.delete(parts.db)
-    throw impossible(`the directory of HOLDFAST_BACKUP_DIR cannot be used: ${(error as Error).message}`)
-  }
   // The one before may still be writing its event: it is not to be joined.
   const run = jobs.once(`backup ${randomUUID()}`, (signal) => runBackup(parts, caller, view, signal))
   run.catch((error) => parts.log.error({ err: error }, 'a backup did not end in good order'))
   return view
+}
+
+/** Without the right directory, the settings have to be mended. */
+const requirePlace = async (parts: Parts): Promise<void> => {
+  const directory = resolve(parts.config.backupDir)
+  try {
+    if (!(await stat(directory)).isDirectory()) throw new BackupError(`${directory} is not a directory`)
+    if (await isOwn(parts, directory)) throw new BackupError('it is a directory of the store itself')
+  } catch (error) {
+    throw impossible(`the directory of HOLDFAST_BACKUP_DIR cannot be used: ${(error as Error).message}`)
+  }
+}
+
+/** A backup there would be taken for blobs or uploads. Another directory in the data directory does no harm. */
+const isOwn = async ({ config }: Parts, directory: string): Promise<boolean> => {
+  const { root, blobs, uploads, quarantine } = dataPaths(config.dataDir)
+  const place = await realpath(directory)
+  if (place === (await realpath(root))) return true
+  const own = await Promise.all([blobs, uploads, quarantine].map((path) => realpath(path)))
+  return own.some((path) => `${place}/`.startsWith(`${path}/`))
 }
 
 const impossible = (message: string) => new HoldfastError('backup_impossible', { message })

@@ -17,7 +17,7 @@ export interface CopiedBlob {
 
 export interface CopiedDatabase {
   /** Blobs that are not deleted, and their bytes. */
-  totals(): { blobs: number; bytes: number }
+  totals(): Promise<{ blobs: number; bytes: number }>
   /** The next of them after a UUID, in their order. */
   blobsAfter(uuid: string, limit: number): CopiedBlob[]
   /** Whether the blob is there and not deleted. */
@@ -32,7 +32,8 @@ export const openCopiedDatabase = (path: string): CopiedDatabase => {
   url.searchParams.set('immutable', '1')
   const db = new DatabaseSync(url, { readOnly: true })
   const totals = db.prepare(
-    "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM blobs WHERE state <> 'deleted'",
+    `SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes, max(uuid) AS last FROM
+     (SELECT uuid, size FROM blobs WHERE uuid > ? AND state <> 'deleted' ORDER BY uuid LIMIT 5000)`,
   )
   const after = db.prepare(
     `SELECT uuid, size, sha512, state, healed_at FROM blobs
@@ -40,7 +41,18 @@ export const openCopiedDatabase = (path: string): CopiedDatabase => {
   )
   const one = db.prepare("SELECT 1 FROM blobs WHERE uuid = ? AND state <> 'deleted'")
   return {
-    totals: () => totals.get() as { blobs: number; bytes: number },
+    async totals() {
+      const sum = { blobs: 0, bytes: 0 }
+      for (let last: string | null = ''; last !== null; ) {
+        const page = totals.get(last) as { blobs: number; bytes: number; last: string | null }
+        sum.blobs += page.blobs
+        sum.bytes += page.bytes
+        last = page.last
+        // A running server has other things to do between two pages.
+        await new Promise(setImmediate)
+      }
+      return sum
+    },
     blobsAfter: (uuid, limit) => after.all(uuid, limit) as unknown as CopiedBlob[],
     has: (uuid) => one.get(uuid) !== undefined,
     faults: () => {

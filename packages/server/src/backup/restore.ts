@@ -184,7 +184,7 @@ const restoreBlobs = async (
   const { backup, dataDir, signal, verify, allowDamage, say } = options
   const from = backupPaths(backup)
   const to = dataPaths(dataDir)
-  const total = database.totals()
+  const total = await database.totals()
   const done = { blobs: 0, bytes: 0 }
   let toldAt = performance.now()
   for (const directory of [to.blobs, to.quarantine, to.uploads]) await realFiles.makeDirectory(directory)
