@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createNamespace, login, publish, type Session, send, upload } from '../support/api.ts'
 import { sendRaw } from '../support/raw.ts'
@@ -238,7 +237,6 @@ describe('requests that two parsers might read differently', () => {
 
   test.each([
     ['two hosts', () => post('Host: y', 'Connection: close', 'Content-Length: 0')],
-    ['two equal hosts', () => post('Host: x', 'Connection: close', 'Content-Length: 0')],
     ['no host', () => post('Connection: close', 'Content-Length: 0').replace('Host: x\r\n', '')],
   ])('%s', async (_what, text) => {
     const answer = await sendRaw(server.url, [text()])
@@ -385,7 +383,6 @@ describe('fetching from inside', () => {
       const view = async () => (await one.get(`/artifacts/${json.uuid}`)).json
       await expect.poll(async () => (await view()).state, { timeout: 10_000 }).toBe('error')
       expect((await view()).error).toContain('may not fetch from localhost')
-      await sleep(0)
       expect(connections).toBe(0)
     } finally {
       inside.close()
