@@ -54,8 +54,8 @@ export const fillLabel = (label: Command): void => {
             { blob_uuid, ...(maxVersions === undefined ? {} : { max_versions: maxVersions }) },
             namespace,
           )
-        const view = await resolveBlob(client, target, update)
-        if (context.shape === 'json') context.print(json(view))
+        // As the official client, in every format: nothing is printed
+        await resolveBlob(client, target, update)
       }),
     )
   define(label, 'delete <label>', {
