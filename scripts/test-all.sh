@@ -44,7 +44,7 @@ prepare() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
-      file >/dev/null &&
+      file zsh fish >/dev/null &&
     apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
   python3 -m venv "$work/python" &&
     "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
