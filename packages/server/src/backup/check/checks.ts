@@ -10,6 +10,9 @@ import type { Caller, Parts } from '../../parts.ts'
 import { checkStore } from './check-store.ts'
 import { emptyReport } from './faults.ts'
 
+/** Seconds that files of requests under way may stand without a row, whatever the settings say of blobs. */
+const leastGrace = 60
+
 type Growing = { -readonly [K in keyof CheckView]: CheckView[K] }
 
 /** The newest check of each server. */
@@ -47,7 +50,7 @@ export const showCheck = async (parts: Parts, caller: Caller): Promise<CheckView
 
 const runCheck = async (parts: Parts, caller: Caller, view: Growing, signal: AbortSignal): Promise<void> => {
   const { repair } = view
-  const graceMs = parts.config.collectGrace * 1000
+  const graceMs = Math.max(parts.config.collectGrace, leastGrace) * 1000
   try {
     await checkStore({ parts, repair, graceMs, signal, report: view })
     view.state = 'done'
