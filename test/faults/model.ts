@@ -11,7 +11,9 @@ import fc from 'fast-check'
 import { login } from '../support/api.ts'
 import { startServer } from '../support/server.ts'
 import { memoryOf, Report, readOptions, wordsOf } from './harness.ts'
-import { expectEqual, keyOf, type Place, Stage, type Step, steps, sweep } from './model-steps.ts'
+import { expectEqual, keyOf, type Place, Stage } from './model-stage.ts'
+import { type PlannedStep, steps } from './model-steps.ts'
+import { sweep } from './model-views.ts'
 import { lifetimes, system, World } from './model-world.ts'
 
 const options = readOptions(250)
@@ -56,7 +58,7 @@ const weights: Readonly<Record<keyof typeof steps, number>> = {
 }
 
 const number = fc.nat({ max: 10_000 })
-const step: fc.Arbitrary<Step> = fc.record({
+const step: fc.Arbitrary<PlannedStep> = fc.record({
   kind: fc.oneof(
     ...(Object.keys(weights) as (keyof typeof steps)[]).map((kind) => ({
       weight: weights[kind],
@@ -91,7 +93,7 @@ class Lane {
   #played = 0
 
   /** Plays one sequence; throws at the first difference. */
-  async play(sequence: readonly Step[], log?: (line: string) => void): Promise<void> {
+  async play(sequence: readonly PlannedStep[], log?: (line: string) => void): Promise<void> {
     const place = await this.#prepare()
     // No two sequences share contents, so what one leased is nothing to the next.
     const contents = Array.from({ length: 6 }, (_, n) => `content ${n} of sequence ${this.#played}`)
@@ -161,7 +163,7 @@ const resetNamespace = async ({ server, sessions, agent }: Place, name: string):
     await admin.delete(`${path}/metadata/${encodeURIComponent(key)}`)
 }
 
-const playStep = async (stage: Stage, step: Step): Promise<void> => {
+const playStep = async (stage: Stage, step: PlannedStep): Promise<void> => {
   let actor = stage.namespaces[step.actor]!
   if (!stage.world.namespaces.get(actor)!.isLive) {
     const { status, json } = await stage.ask(actor, 'GET', '/artifacts')
