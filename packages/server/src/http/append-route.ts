@@ -10,7 +10,7 @@ import { announcedLength, RequestBody, refuseEncoded } from './request-body.ts'
 export const appendUpload: RawHandler<'appendUpload'> = async (parts, call, { raw }, reply) => {
   refuseEncoded(raw)
   const offset = call.headers['upload-offset']
-  const body = new RequestBody(raw, parts.config.uploadStall * 1000)
+  const body = new RequestBody(raw, parts.config.uploadStall * 1000, { lends: true })
   try {
     const { size } = await appendToUpload(parts, call.caller, call.params.upload_uuid, {
       stream: body,
