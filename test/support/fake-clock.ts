@@ -66,5 +66,7 @@ if (isMainThread) {
     if (!timer || !timers.delete(timer)) realClearTimeout(timer as NodeJS.Timeout | undefined)
   }) as typeof clearTimeout
   process.on('message', (message: Jump) => void jump(message.jumpMs).then(() => process.send!(message)))
+  // The test has ended without stopping its server.
+  process.on('disconnect', () => process.exit())
   process.channel?.unref()
 }
