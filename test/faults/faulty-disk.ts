@@ -18,9 +18,9 @@ import { expireUploads, truncateUpload } from '../../packages/server/src/domain/
 import { type Fault, FaultyFiles } from '../../packages/server/src/durability/faulty-files.ts'
 import { openWorld } from '../../packages/server/src/durability/world.ts'
 import { bytesOf, Random, Report, readOptions, sha512, within, wordsOf } from './harness.ts'
+import { makeBase, makeClock, placeIn } from './power-base.ts'
 import { Book, whole } from './power-book.ts'
 import { findViolations } from './power-check.ts'
-import { makeBase, makeClock, placeIn } from './power-lab.ts'
 import { type Script, scripts } from './power-scripts.ts'
 import { alice, PowerWork } from './power-work.ts'
 

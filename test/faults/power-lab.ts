@@ -2,22 +2,22 @@
  * Where the power-loss suite keeps its stores: it records what a workload does to a store, builds what may be left of it
  * after a cut, starts a store on that, and holds it to the book.
  */
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { realFiles } from '../../packages/server/src/blobs/files.ts'
+import { type FileOps, realFiles } from '../../packages/server/src/blobs/files.ts'
 import { type HashPipeline, startHashPipeline } from '../../packages/server/src/blobs/hash-pipeline.ts'
 import { convert } from '../../packages/server/src/domain/convert.ts'
 import { collectBlobs } from '../../packages/server/src/domain/jobs/collect-blobs.ts'
 import { recover } from '../../packages/server/src/domain/recover.ts'
 import { appendToUpload, expireUploads } from '../../packages/server/src/domain/uploads.ts'
 import { stateAfterKill, statesAt, treeKey } from '../../packages/server/src/durability/disk-states.ts'
+import { FaultyFiles } from '../../packages/server/src/durability/faulty-files.ts'
 import { type Entry, Recording, type Tree } from '../../packages/server/src/durability/recorded-files.ts'
 import { openWorld, placeTree, readTree, type World } from '../../packages/server/src/durability/world.ts'
 import type { Random, Report } from './harness.ts'
-import { sha512, wordsOf } from './harness.ts'
-import { Book, type Note } from './power-book.ts'
+import { bytesOf, sha512, wordsOf } from './harness.ts'
+import { firstBoot, makeBase, makeClock, placeIn } from './power-base.ts'
+import { Book, type Note, whole } from './power-book.ts'
 import { type CheckOptions, findViolations } from './power-check.ts'
 import { alice, PowerWork, type WorkClock } from './power-work.ts'
 
@@ -38,10 +38,8 @@ interface State {
   readonly words: string
 }
 
-/** In memory where there is such a filesystem: what matters here is what is written, not where. */
-const temporary = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 /** The boots before and after the power cut, and after another one. */
-const boots = { before: 1, after: 2 } as const
+const boots = { before: firstBoot, after: 2 } as const
 const atOnce = 4
 
 export class PowerLab {
@@ -94,6 +92,65 @@ export class PowerLab {
       return { recording, begin, database }
     } finally {
       await world.close()
+      await rm(directory, { recursive: true })
+    }
+  }
+
+  /**
+   * As `record`, but the process dies at the given step of `work` and another one goes on with the uploads and the jobs;
+   * only what that one does counts as cuts. What the first one had not flushed is in doubt still.
+   */
+  async recordKilled(
+    work: (store: PowerWork) => Promise<void>,
+    prepare: (store: PowerWork) => Promise<void>,
+    step: number,
+  ): Promise<Recorded> {
+    this.#base ??= await makeBase(this.#hash)
+    const { tree, database } = this.#base
+    const directory = await placeIn(tree, database)
+    const recording = new Recording<Note>(directory, tree)
+    const files = recording.wrap(realFiles)
+    const faulty = new FaultyFiles()
+    const clock = makeClock()
+    const book = new Book()
+    const note = (change: Note) => recording.note(change)
+    let left = Number.POSITIVE_INFINITY
+    const dead = Object.assign(new Error('killed'), { code: 'EIO' })
+    const open = (own: FileOps) =>
+      openWorld({
+        directory,
+        hash: this.#hash,
+        clock,
+        files: own,
+        boot: boots.before,
+        isMigrated: true,
+        beforeCommit: () => {
+          if (--left <= 0) throw dead
+        },
+        onCommit: (bytes) => recording.commit(bytes),
+      })
+    try {
+      const first = await open(faulty.wrap(files))
+      const before = new PowerWork(first, book, clock, note, files)
+      await prepare(before)
+      left = step
+      faulty.choose = (_, what) => {
+        if (isStep(what)) left--
+        return left <= 0 ? { kind: 'error', code: 'EIO' } : undefined
+      }
+      await work(before).catch(() => {})
+      await first.close()
+      left = Number.POSITIVE_INFINITY
+      const begin = recording.entries.length
+      const second = await open(files)
+      try {
+        await recover(second)
+        await goOnAfterKill(new PowerWork(second, book, clock, note, files), note)
+      } finally {
+        await second.close()
+      }
+      return { recording, begin, database }
+    } finally {
       await rm(directory, { recursive: true })
     }
   }
@@ -234,42 +291,6 @@ export class PowerLab {
   }
 }
 
-/** A store with two namespaces and nothing else. */
-export const makeBase = async (hash: HashPipeline): Promise<{ tree: Tree; database: Buffer }> => {
-  const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
-  let database: Buffer = Buffer.alloc(0)
-  const clock = makeClock()
-  const onCommit = (bytes: Buffer) => {
-    database = bytes
-  }
-  const world = await openWorld({ directory, hash, clock, boot: boots.before, onCommit })
-  await world.db.write((trx) =>
-    trx
-      .insertInto('namespaces')
-      .values(
-        ['system', 'alice'].map((name) => ({
-          name,
-          state: 'created' as const,
-          epoch: name,
-          created_at: 0,
-          deleted_at: null,
-        })),
-      )
-      .execute(),
-  )
-  await world.close()
-  const tree = await readTree(directory)
-  await rm(directory, { recursive: true })
-  return { tree, database }
-}
-
-/** A fresh directory with this in it. */
-export const placeIn = async (tree: Tree, database: Buffer): Promise<string> => {
-  const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
-  await placeTree(directory, tree, database)
-  return directory
-}
-
 /** The steps of a recording, in words that do not depend on the run. */
 export const stepsOf = ({ recording, begin }: Recorded): string[] => {
   const names = new Map<string, string>()
@@ -285,18 +306,6 @@ export const stepsOf = ({ recording, begin }: Recorded): string[] => {
     if (entry.kind === 'note') return []
     return [entry.kind === 'commit' ? 'commit' : anonymous(entry.step)]
   })
-}
-
-/** A clock that is moved by hand, from now on. */
-export const makeClock = (laterBySeconds = 0): WorkClock => {
-  // The times of files are real ones.
-  let now = Date.now() + laterBySeconds * 1000
-  return {
-    now: () => now,
-    advance: (seconds) => {
-      now += seconds * 1000
-    },
-  }
 }
 
 /** What was promised, and what the database held, when so many entries had taken place. */
@@ -340,6 +349,25 @@ const look = async (world: World, directory: string): Promise<string> => {
   for (const table of ['uploads', 'blobs', 'versions', 'conversions', 'artifacts'] as const)
     tables.push(await world.db.read.selectFrom(table).selectAll().execute())
   return `${treeKey(await readTree(directory))} ${JSON.stringify(tables)}`
+}
+
+const isStep = (what: string): boolean => !/^(read|stat|list|open (read|write))$/.test(what)
+
+/** Clients ask where their uploads stand, and send more; the jobs run. */
+const goOnAfterKill = async (store: PowerWork, note: (change: Note) => void): Promise<void> => {
+  for (const uuid of store.uploads) {
+    const status = await store.world.uploadFiles.status(uuid)
+    const beliefs = store.book.uploads.get(uuid)!.flatMap((belief) => belief ?? [])
+    const belief = beliefs.find(
+      ({ content, least }) => status && status.size >= least && status.size <= content.length,
+    )
+    if (!status || !belief) continue
+    const settle: Note = (book) => book.uploads.set(uuid, [whole(belief.content.subarray(0, status.size))])
+    settle(store.book)
+    note(settle)
+    await store.append(uuid, bytesOf('after the kill', 6000), true)
+  }
+  await store.collect()
 }
 
 /** Clients go on with what is there: one appends to its upload and converts it. */

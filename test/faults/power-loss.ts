@@ -22,6 +22,8 @@ const random = new Random(options.seed)
 const report = new Report('power-loss', options)
 const lab = new PowerLab(report, random.fork())
 const began = Date.now()
+/** The long form kills at every step before it cuts the power, the short one at one of each operation. */
+const isLong = options.runs > 5000
 
 const documented = new Map<string, string[]>()
 const page = await readFile(new URL('../../docs/durability.md', import.meta.url), 'utf8')
@@ -44,6 +46,12 @@ for (const script of scripts) {
     () => `docs/durability.md has other steps for "${script.name}":\n${steps.join('\n')}`,
   )
   report.count('named steps', steps.length)
+  // Killed at a step, started again, gone on with, and then the power fails.
+  for (const step of isLong ? steps.keys() : [Math.floor(random.next() * steps.length)]) {
+    const killed = await lab.recordKilled(script.work, script.prepare, step + 1)
+    await lab.tryAll(`${script.name}, killed at "${steps[step]}"`, killed, 3)
+    report.count('steps killed at before a power cut')
+  }
   documented.delete(script.name)
 }
 report.check(documented.size === 0, () => `docs/durability.md has unknown steps: ${[...documented.keys()]}`)
