@@ -1,6 +1,9 @@
 /** The command line as people and scripts meet it: what it prints where, and how it ends. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { login, type Session } from '../support/api.ts'
@@ -12,7 +15,7 @@ let place: Place
 let system: Session
 
 beforeAll(async () => {
-  server = await startServer()
+  server = await startServer({ settings: { HOLDFAST_FETCH_ALLOW: '127.0.0.1/32' } })
   place = await makePlace({
     SHAKENFIST_API_URL: server.url,
     SHAKENFIST_NAMESPACE: 'system',
@@ -173,6 +176,35 @@ test('publish makes artifact, versions and label in one step, and may be repeate
   expect(first.label).toMatchObject({ name: 'pub-stable', blob_uuid: first.artifact.blob_uuid })
   const again = JSON.parse((await place.run('--json', ...words)).stdout)
   expect(again.artifact.index).toBe(1)
+})
+
+test('publish of a URL waits for the server to fetch it, and says when it cannot', async () => {
+  const web = createServer((request, reply) => {
+    reply.statusCode = request.url === '/base.img' ? 200 : 404
+    reply.end('from the web')
+  }).listen(0, '127.0.0.1')
+  try {
+    await once(web, 'listening')
+    const url = `http://127.0.0.1:${(web.address() as AddressInfo).port}`
+    const ended = await place.run('--json', 'publish', `${url}/base.img`, '--label', 'base-stable')
+    const { artifact, label } = JSON.parse(ended.stdout)
+    expect(artifact).toMatchObject({ name: 'base.img', index: 1 })
+    expect(label.blob_uuid).toBe(artifact.blob_uuid)
+    expect((await system.get(`/blobs/${artifact.blob_uuid}/data`)).bytes.toString()).toBe('from the web')
+    const failed = await place.run('publish', `${url}/missing.img`)
+    expect(failed.code).toBe(1)
+    expect(failed.stderr).toContain('What happened: holdfast artifact events ')
+  } finally {
+    web.close()
+  }
+})
+
+test('unfinished uploads are listed, and all can be given up', async () => {
+  const { uuid } = (await system.post('/upload')).json
+  expect((await place.run('upload', 'list')).stdout).toContain(`| ${uuid} | node-1 |`)
+  expect((await place.run('upload', 'abort', '--all')).code).toBe(0)
+  expect((await system.get('/upload')).json).toEqual([])
+  expect((await place.run('upload', 'abort', uuid)).code).toBe(3)
 })
 
 test('keys need not be process arguments', async () => {
