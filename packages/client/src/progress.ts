@@ -22,7 +22,7 @@ export class RateMeter {
   }
 }
 
-/** At most this many reports a second and phase; the first and the last always come. */
+/** At most this many reports a second and phase; the first and the last always come, of a phase that fails too. */
 const reportsPerSecond = 10
 
 /** One phase of a transfer, reported to a callback now and then. */
@@ -52,5 +52,11 @@ export class PhaseMeter<T extends object> {
     this.#reportedAt = now
     this.#finished = finished
     this.#report({ ...this.#facts, done, total, rate, finished, ...extra } as unknown as T)
+  }
+
+  /** Reports where a phase came that is given up. */
+  ended(done: number, total: number | undefined): void {
+    this.#reportedAt = Number.NEGATIVE_INFINITY
+    this.at(done, total)
   }
 }

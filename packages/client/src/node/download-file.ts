@@ -152,6 +152,7 @@ const fetchGaps = async (
     await Promise.all(all)
   } catch (error) {
     await part.save()
+    meter.ended(resumed + received, blob.size)
     throw failed.signal.reason ?? error
   }
   meter.at(blob.size, blob.size, { finished: true })
