@@ -52,6 +52,7 @@ prepare() {
 }
 
 suite 'readme test command' npm test
+suite 'restarts' npx vitest run --project restarts
 suite 'preparation' counted prepare
 export HOLDFAST_TEST_IMAGES=$work/images HOLDFAST_TEST_PYTHON=$work/python/bin/python
 python=$work/python/bin/python
