@@ -54,7 +54,7 @@ prepare() {
 suite 'readme test command' npm test
 suite 'restarts' npx vitest run --project restarts
 suite 'preparation' counted prepare
-export HOLDFAST_TEST_IMAGES=$work/images HOLDFAST_TEST_PYTHON=$work/python/bin/python
+export TEST_IMAGES=$work/images TEST_PYTHON=$work/python/bin/python
 python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop

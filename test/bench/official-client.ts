@@ -13,9 +13,9 @@ export interface OfficialClient {
 
 const requirements = fileURLToPath(new URL('../interop/requirements.txt', import.meta.url))
 
-/** The Python of `HOLDFAST_TEST_PYTHON`, or a new environment in `directory` with the client from PyPI. */
+/** The Python of `TEST_PYTHON`, or a new environment in `directory` with the client from PyPI. */
 export const findOfficialClient = (directory: string): OfficialClient => {
-  let python = process.env.HOLDFAST_TEST_PYTHON
+  let python = process.env.TEST_PYTHON
   if (python === undefined) {
     const pin = /^shakenfist-client==\S+$/m.exec(readFileSync(requirements, 'utf8'))?.[0]
     if (pin === undefined) throw new Error(`${requirements} pins no shakenfist-client`)

@@ -2,7 +2,7 @@
  * A real browser uploads through the client's build for browsers, is reloaded half-way, and goes on. The connection is
  * brought to a halt at the byte where the page is then reloaded, so that nothing depends on how fast the machine is.
  *
- * It wants Chromium: Debian's, or the one that `HOLDFAST_TEST_CHROMIUM` names.
+ * It wants Chromium: Debian's, or the one that `TEST_CHROMIUM` names.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, open as openFile, rm } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import type { Login } from './page/page.ts'
 import { servePage } from './page-server.ts'
 
 const MiB = 1024 * 1024
-const executablePath = process.env.HOLDFAST_TEST_CHROMIUM ?? '/usr/bin/chromium'
+const executablePath = process.env.TEST_CHROMIUM ?? '/usr/bin/chromium'
 const timeout = 60_000
 /** With which an upload to Holdfast begins. */
 const firstChunk = 4 * MiB

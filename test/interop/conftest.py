@@ -15,7 +15,7 @@ import pytest
 from shakenfist_client import apiclient
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NODE = os.environ.get('HOLDFAST_TEST_NODE', str(ROOT / 'node_modules/.bin/node'))
+NODE = os.environ.get('TEST_NODE', str(ROOT / 'node_modules/.bin/node'))
 SF_CLIENT = str(pathlib.Path(sys.executable).parent / 'sf-client')
 
 
@@ -136,7 +136,7 @@ def tenant(server, system):
 @pytest.fixture(scope='session')
 def images():
     """A real bootable ISO and a qcow2 made from it (scripts/make-test-images.sh)."""
-    directory = pathlib.Path(os.environ['HOLDFAST_TEST_IMAGES'])
+    directory = pathlib.Path(os.environ['TEST_IMAGES'])
     return directory / 'netboot.iso', directory / 'netboot.qcow2'
 
 

@@ -160,12 +160,12 @@ def test_cache_fetches_a_url(cli, tmp_path):
 def test_labels(cli, tmp_path):
     uuid = uploaded(cli, tmp_path, 'labelled', b'labelled')
     blob = cli.json('artifact', 'show', uuid)['blob_uuid']
-    cli.run('label', 'update', 'stable', blob)
-    label = cli.json('artifact', 'show', 'stable')
-    assert (label['artifact_type'], label['blob_uuid'], label['source_url']) == ('label', blob, 'sf://label/system/stable')
-    cli.run('label', 'update', 'system/stable', blob)
-    assert cli.json('artifact', 'show', 'stable')['index'] == 1
-    assert 'blob not found' in cli.run('label', 'update', 'stable', '00000000-0000-4000-8000-000000000000', ok=False)
+    cli.run('label', 'update', 'unlike-others', blob)
+    label = cli.json('artifact', 'show', 'unlike-others')
+    assert (label['artifact_type'], label['blob_uuid'], label['source_url']) == ('label', blob, 'sf://label/system/unlike-others')
+    cli.run('label', 'update', 'system/unlike-others', blob)
+    assert cli.json('artifact', 'show', 'unlike-others')['index'] == 1
+    assert 'blob not found' in cli.run('label', 'update', 'unlike-others', '00000000-0000-4000-8000-000000000000', ok=False)
 
 
 def test_blobs(cli, tmp_path):
