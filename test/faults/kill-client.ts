@@ -259,7 +259,7 @@ export class KillClient {
       () => `${this.label}: ${size} + ${body.length} bytes were acknowledged as ${answer.bytes}`,
     )
     upload.content = Buffer.concat([upload.content, body])
-    upload.lastDataAt = before
+    if (body.length > 0) upload.lastDataAt = before
     this.#report.count(isPlain ? 'plain appends acknowledged' : 'conditional appends acknowledged')
   }
 

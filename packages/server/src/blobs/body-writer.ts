@@ -75,7 +75,9 @@ export class BodyWriter implements SlotHolder {
       if (!this.#failure || keepPart) this.#send()
       else this.#drop()
       await this.#drained()
-      if (!this.#failure && !keepPart) await file.acknowledge(this.#written).catch((e) => this.#fail(e))
+      // An empty body is no data: it does not put off the expiry.
+      if (!this.#failure && !keepPart && this.#written > this.#start)
+        await file.acknowledge(this.#written).catch((e) => this.#fail(e))
       if (this.#failure) {
         // Not awaited: it waits for a chunk that may never come.
         chunks.return?.().catch(() => {})
