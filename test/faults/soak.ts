@@ -13,7 +13,7 @@ const longForms: Readonly<Record<string, number>> = {
   model: 10_000,
   isolation: 1,
   fuzz: 100_000,
-  client: 200,
+  client: 500,
   load: 120,
 }
 
