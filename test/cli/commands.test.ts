@@ -10,6 +10,8 @@ import { login, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { makePlace, type Place } from './run.ts'
 
+/** Other files run in this process later. */
+const directory = process.cwd()
 let server: RunningServer
 let place: Place
 let system: Session
@@ -26,7 +28,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  process.chdir('/')
+  process.chdir(directory)
   await place.remove()
   await server.remove()
 })

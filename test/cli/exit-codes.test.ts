@@ -12,6 +12,8 @@ import { makePlace, type Place } from './run.ts'
 
 const unknown = '00000000-0000-4000-8000-000000000000'
 
+/** Other files run in this process later. */
+const directory = process.cwd()
 let server: RunningServer
 let place: Place
 let system: Session
@@ -38,7 +40,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  process.chdir('/')
+  process.chdir(directory)
   liar.close()
   await place.remove()
   await server.remove()

@@ -330,3 +330,19 @@ test('an idle upload is removed, one with newer data or a writer is not', async 
   expect(await readdir(dataPaths(dataDir).uploads)).toEqual([])
   await uploads.close()
 })
+
+test('an empty append is no data: it does not put off the expiry', async () => {
+  let now = 1_700_000_000_000
+  const uploads = await open({ clock: { now: () => now } })
+  const uuid = randomUUID()
+  await uploads.create(uuid)
+  await uploads.append(uuid, chunks(Buffer.from('abc')), { ...plain, contentLength: 3 })
+  const lastDataAt = now
+  now += 1000
+  await uploads.append(uuid, chunks(Buffer.alloc(0)), { ...plain, contentLength: 0 })
+  await uploads.append(uuid, chunks(Buffer.alloc(0)), at(3))
+  expect(await uploads.status(uuid)).toMatchObject({ size: 3, lastDataAt })
+  await uploads.append(uuid, chunks(Buffer.from('d')), at(3))
+  expect(await uploads.status(uuid)).toMatchObject({ size: 4, lastDataAt: now })
+  await uploads.close()
+})

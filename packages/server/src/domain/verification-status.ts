@@ -8,6 +8,7 @@ import type { Caller, Parts } from '../parts.ts'
 import { jobsOf, pokeJob } from './jobs/job.ts'
 import { dueNow, lastAsked, oldestVerification, verifyAll } from './jobs/verify-blobs.ts'
 import { countQuarantined } from './quarantine.ts'
+import { sumBlobs } from './sum-blobs.ts'
 import { requireSystem } from './visibility.ts'
 
 /** Asks for the verification of all blobs, and shows how far it is. */
@@ -31,41 +32,10 @@ export const showVerification = async (parts: Parts, caller: Caller): Promise<Ve
     verifies_reads: config.readVerify,
     asked_at: seconds(await lastAsked(parts)),
     oldest_at: seconds(await oldestVerification(parts)),
-    due: await sumDue(parts),
+    due: await sumBlobs(parts, await dueNow(parts), 'verified_at'),
     unverified: await countUnverified(parts),
     quarantined: await countQuarantined(parts),
     is_running: job?.isRunning ?? false,
-  }
-}
-
-/** Rows in one query: reads block the event loop. */
-const rowsPerQuery = 1000
-
-/** All that is due, in steps between which others get their turn. */
-const sumDue = async (parts: Parts): Promise<VerificationView['due']> => {
-  const isDue = await dueNow(parts)
-  const sum = { blobs: 0, bytes: 0 }
-  let last: { verified_at: Millis | null; uuid: string } | undefined
-  for (;;) {
-    const after = last
-    const rows = await parts.db.read
-      .selectFrom('blobs')
-      .select(['uuid', 'size', 'verified_at'])
-      .where(isDue)
-      .$if(after !== undefined, (query) =>
-        query.where(({ eb, refTuple, tuple }) =>
-          eb(refTuple('verified_at', 'uuid'), '>', tuple(after!.verified_at!, after!.uuid)),
-        ),
-      )
-      .orderBy('verified_at')
-      .orderBy('uuid')
-      .limit(rowsPerQuery)
-      .execute()
-    sum.blobs += rows.length
-    sum.bytes += rows.reduce((bytes, row) => bytes + row.size, 0)
-    last = rows.at(-1)
-    if (rows.length < rowsPerQuery) return sum
-    await new Promise(setImmediate)
   }
 }
 

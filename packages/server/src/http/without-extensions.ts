@@ -20,6 +20,8 @@ const addedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
   'deleteUpload',
   'headBlobData',
 ])
+/** Of paths that the original does not have. */
+const unknownRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>(['showUsage', 'setLimits'])
 const pagedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
   'listArtifacts',
   'listBlobs',
@@ -34,7 +36,10 @@ const addedErrorFields = new Set(['code', 'detail', 'request_id'])
 export const removeExtensions = (app: FastifyInstance, parts: Parts): void => {
   app.addHook('onRequest', async ({ routeOptions: { config }, raw }) => {
     if (addedRoutes.has(config.route)) throw new HoldfastError('method_not_allowed')
-    if (config.route && splitPath(config.route).path.startsWith('/admin/'))
+    if (
+      unknownRoutes.has(config.route) ||
+      (config.route && splitPath(config.route).path.startsWith('/admin/'))
+    )
       throw new HoldfastError('route_not_found')
     if (raw.headers['upload-offset'] !== undefined)
       throw new HoldfastError('invalid_request', { message: 'this server takes no conditional appends' })

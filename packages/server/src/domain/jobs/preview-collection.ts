@@ -6,6 +6,7 @@ import { deleted } from '../../db/database.ts'
 import type { Row } from '../../db/schema.ts'
 import type { Caller, Parts } from '../../parts.ts'
 import { decodeCursor, makePage } from '../page.ts'
+import { sumBlobs } from '../sum-blobs.ts'
 import { requireSystem } from '../visibility.ts'
 import { isDue, isReferenced } from './collect-blobs.ts'
 
@@ -37,7 +38,7 @@ export const previewCollection = async (
   )
   const view = {
     grace: parts.config.collectGrace,
-    due: await sumDue(parts),
+    due: await sumBlobs(parts, isDue(parts), 'unreferenced_at'),
     leftover_files: await countLeftovers(parts),
     blobs: page.items.map((row) => explainOrphan(parts, row, leases.get(row.uuid))),
   }
@@ -108,36 +109,6 @@ const explainOrphan = (
 }
 
 const iso = (millis: number): string => new Date(millis).toISOString()
-
-/** Rows in one query: reads block the event loop. */
-const rowsPerQuery = 1000
-
-/** All that is due, in steps between which others get their turn. */
-const sumDue = async (parts: Parts): Promise<CollectionView['due']> => {
-  const sum = { blobs: 0, bytes: 0 }
-  let last: { unreferenced_at: number | null; uuid: string } | undefined
-  for (;;) {
-    const after = last
-    const rows = await parts.db.read
-      .selectFrom('blobs')
-      .select(['uuid', 'size', 'unreferenced_at'])
-      .where(isDue(parts))
-      .$if(after !== undefined, (query) =>
-        query.where(({ eb, refTuple, tuple }) =>
-          eb(refTuple('unreferenced_at', 'uuid'), '>', tuple(after!.unreferenced_at!, after!.uuid)),
-        ),
-      )
-      .orderBy('unreferenced_at')
-      .orderBy('uuid')
-      .limit(rowsPerQuery)
-      .execute()
-    sum.blobs += rows.length
-    sum.bytes += rows.reduce((bytes, row) => bytes + row.size, 0)
-    last = rows.at(-1)
-    if (rows.length < rowsPerQuery) return sum
-    await new Promise(setImmediate)
-  }
-}
 
 const countLeftovers = async (parts: Parts): Promise<number> => {
   const { count } = await parts.db.read
