@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Jump } from './fake-clock.ts'
+import { databaseSettings, dropDatabaseOf } from './postgres.ts'
 
 const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
 const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
@@ -92,6 +93,7 @@ export const startServer = async ({
       HOLDFAST_DATA_DIR: directory,
       HOLDFAST_NODE_NAME: 'node-1',
       HOLDFAST_LOG_LEVEL: 'info',
+      ...(await databaseSettings(directory)),
       ...settings,
     },
     hasFakeClock,
@@ -136,6 +138,7 @@ export const startServer = async ({
     remove: async () => {
       await stop()
       await rm(directory, { recursive: true, force: true })
+      await dropDatabaseOf(directory)
     },
   }
 }

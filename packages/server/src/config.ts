@@ -125,6 +125,30 @@ const networks = (variable: string, meaning: string): Setting<readonly string[]>
 export const settings = {
   listen: text('HOLDFAST_LISTEN', '127.0.0.1:13000', 'Address and port to listen on.'),
   dataDir: text('HOLDFAST_DATA_DIR', './holdfast-data', 'Where everything is kept.'),
+  databaseUrl: secret(
+    'HOLDFAST_DATABASE_URL',
+    'Where the metadata is kept, if not in the data directory: postgres://user@host:port/database. The password may stand in it, in the password file of PostgreSQL (PGPASSFILE), or in PGPASSWORD.',
+  ),
+  databaseUrlFile: text(
+    'HOLDFAST_DATABASE_URL_FILE',
+    '',
+    'A file that holds the URL of the database, instead of HOLDFAST_DATABASE_URL.',
+  ),
+  databaseConnections: count(
+    'HOLDFAST_DATABASE_CONNECTIONS',
+    10,
+    'Most connections of this node to PostgreSQL; half of them may be writing.',
+  ),
+  databaseTimeout: seconds(
+    'HOLDFAST_DATABASE_TIMEOUT',
+    30,
+    'A statement that takes PostgreSQL longer is ended.',
+  ),
+  databasePatience: seconds(
+    'HOLDFAST_DATABASE_PATIENCE',
+    5,
+    'While PostgreSQL has been away for less than this, requests wait; then they are refused with 503.',
+  ),
   nodeName: text('HOLDFAST_NODE_NAME', hostname(), 'Name of this node in replies and events.'),
   publicUrl: text(
     'HOLDFAST_PUBLIC_URL',

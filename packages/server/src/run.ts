@@ -6,7 +6,9 @@ import { pino } from 'pino'
 import { UnfinishedRestoreError } from './backup/unfinished-restore.ts'
 import { ConfigError, describeConfig, parseConfig } from './config.ts'
 import { DataDirectoryInUseError } from './db/lock.ts'
+import { DatabaseStartError } from './db/open-database.ts'
 import { type RunningServer, startServer } from './start.ts'
+import { WrongDatabaseError } from './store-directory.ts'
 
 const exitCodes = { stopped: 0, cannotStart: 1, badSettings: 2, fault: 70, interrupted: 130 } as const
 /** Beyond the time that requests get: closing the parts has its own bounds, and this is the last one. */
@@ -24,6 +26,8 @@ const isExpected = (error: Error): boolean =>
   error instanceof ConfigError ||
   error instanceof DataDirectoryInUseError ||
   error instanceof UnfinishedRestoreError ||
+  error instanceof DatabaseStartError ||
+  error instanceof WrongDatabaseError ||
   'syscall' in error
 
 const readConfig = () => {

@@ -15,7 +15,7 @@ import { openUploadFiles } from './blobs/upload-files.ts'
 import { writeClientFile } from './client-file.ts'
 import { type Config, ConfigError } from './config.ts'
 import { lockDataDirectory } from './db/lock.ts'
-import { openSqlite } from './db/sqlite.ts'
+import { hasOwnServer, openDatabase } from './db/open-database.ts'
 import { Admission } from './domain/admission.ts'
 import { startJobs } from './domain/jobs/scheduler.ts'
 import { createLogins } from './domain/logins.ts'
@@ -26,6 +26,7 @@ import { parseAllowList } from './fetch/allow-list.ts'
 import { localUrl, parseListen } from './listen-address.ts'
 import { createMetrics } from './metrics.ts'
 import type { Parts } from './parts.ts'
+import { bindDataDirectory } from './store-directory.ts'
 
 /** A server that listens. */
 export interface RunningServer {
@@ -90,8 +91,9 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
   const lock = lockDataDirectory(dataDir)
   releases.push(() => lock.release())
   refuseUnfinishedRestore(dataDir)
-  const db = await openSqlite({ path: join(dataDir, 'holdfast.db'), log })
+  const db = await openDatabase(config, log)
   releases.push(() => db.close())
+  if (hasOwnServer(config)) await bindDataDirectory(db, dataDir)
   const hash = startHashPipeline({
     onCrash: (error) => log.error({ err: error }, 'a hash thread died and was replaced'),
   })

@@ -34,9 +34,13 @@ const newest = new WeakMap<Database, Growing>()
 export const startBackup = async (parts: Parts, caller: Caller, name: string): Promise<BackupView> => {
   requireSystem(caller)
   const { backupDir } = parts.config
+  if (!parts.db.backupTo)
+    throw impossible(
+      'the metadata of this store is in PostgreSQL, which is backed up with its own tools (pg_dump) before the blobs: ' +
+        'see the operators guide',
+    )
   if (backupDir === '')
     throw impossible('this server has no place for backups: the setting HOLDFAST_BACKUP_DIR names one')
-  if (!parts.db.backupTo) throw impossible('this database is backed up with its own tools')
   if (!plainName.test(name)) throw new HoldfastError('backup_name_invalid')
   await requirePlace(parts)
   const running = newest.get(parts.db)

@@ -10,6 +10,7 @@ import { type Logger, pino } from 'pino'
 import { dataPaths } from '../blobs/paths.ts'
 import { type Config, ConfigError, parseConfig } from '../config.ts'
 import { DataDirectoryInUseError } from '../db/lock.ts'
+import { hasOwnServer } from '../db/open-database.ts'
 import type { Parts } from '../parts.ts'
 import { emptyReport } from './check/faults.ts'
 import { BackupError } from './format.ts'
@@ -71,6 +72,11 @@ const allow = (options: Options, ...names: (keyof Options)[]): void => {
 
 const configFor = (data: string | undefined): Config => {
   const config = parseConfig(process.env)
+  if (hasOwnServer(config))
+    throw new BackupError(
+      'the metadata of this store is in PostgreSQL (HOLDFAST_DATABASE_URL), which has its own tools for backup and ' +
+        'restore: see docs/operators-guide.md. To check it, use holdfast admin check while the server runs.',
+    )
   return { ...config, dataDir: resolve(data ?? config.dataDir) }
 }
 

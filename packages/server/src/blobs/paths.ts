@@ -6,6 +6,7 @@ import { join } from 'node:path'
  * ```
  * holdfast-data/
  *   holdfast.db              metadata (SQLite, with -wal and -shm beside it)
+ *   directory.id             with a database elsewhere: which data directory it belongs to, see store-directory.ts
  *   lock.db                  held exclusively while a server runs on this directory
  *   system.key               first key of the system namespace, mode 0600, absent when it was configured
  *   token.key                signs access tokens, mode 0600

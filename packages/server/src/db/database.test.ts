@@ -50,7 +50,8 @@ describe.each(dialects)('a database on $name', (dialect) => {
       expect(await names()).toEqual(['y'])
     })
 
-    it('runs one at a time, in the order of the calls', async () => {
+    const itWhenSerial = dialect.isSerial ? it : () => {}
+    itWhenSerial('runs one at a time, in the order of the calls', async () => {
       const log: string[] = []
       const write = (name: string, queries: number) =>
         db.write(async (trx) => {
@@ -376,16 +377,13 @@ describe.each(dialects)('a database on $name', (dialect) => {
       expect(await kindOf(work)).toBe(kind)
     })
 
-    it('leave the transaction usable when the work expects the violation', async () => {
-      await db.write(async (trx) => {
-        const error = await trx
-          .insertInto('namespaces')
-          .values(namespaceRow('a'))
-          .execute()
-          .catch((e: unknown) => e)
-        expect(isUniqueViolation(error)).toBe(true)
-        await trx.insertInto('settings').values({ name: 'after', value: '' }).execute()
+    it('undo the transaction, and leave the database usable', async () => {
+      const violation = db.write(async (trx) => {
+        await trx.insertInto('settings').values({ name: 'before', value: '' }).execute()
+        await trx.insertInto('namespaces').values(namespaceRow('a')).execute()
       })
+      await expect(violation).rejects.toSatisfy(isUniqueViolation)
+      await setting('after')
       expect(await names()).toEqual(['after'])
     })
   })

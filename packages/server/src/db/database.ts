@@ -1,6 +1,6 @@
 /**
  * What the rest of the server knows of SQL: where to read, how to write, and how to stop.
- * `sqlite.ts` has the embedded implementation.
+ * `sqlite.ts` has the embedded implementation, `postgres.ts` the one for PostgreSQL.
  */
 import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
@@ -11,6 +11,7 @@ export interface Database {
    * this process wrote: once a `write` has resolved, its effects are visible here. Two queries may see two states;
    * what must be consistent goes into one query. Writing through it fails.
    *
+   * PostgreSQL may be asked by several at a time; there a query also waits while the database is away for a moment.
    * Embedded, a query runs in the calling thread and blocks it: ask for pages, not for whole tables.
    */
   readonly read: Kysely<Schema>
@@ -24,21 +25,24 @@ export interface Database {
 
   /**
    * Runs `work` in a transaction and resolves with its result once the transaction is durable: it then survives
-   * power loss. Transactions run one at a time, in the order of their calls, so what `work` reads through `trx`
-   * stays true until the commit.
+   * power loss. Transactions have the effect of running one after the other, whoever runs them, so what `work` reads
+   * through `trx` stays true until the commit. Embedded they do run so, in the order of their calls.
    *
    * When `work` throws, everything is rolled back and the promise rejects with what it threw.
    *
    * Contract for `work`:
+   * - it may run more than once, from its beginning, when PostgreSQL could not give it a place among the others; only
+   *   the last run's effects are in the database, and what it changes outside of it must be the same after two runs;
    * - use only `trx` in it, never `read` or another `write` (that one would wait for this one: a deadlock);
-   * - wait for nothing but SQL: no files, no network, no timers, as all other writers wait meanwhile;
+   * - wait for nothing but SQL: no files, no network, no timers, as other writers wait meanwhile;
    * - finish every query before returning; a query left behind runs in nobody's transaction and is refused;
+   * - do not go on after a query that failed: let it be thrown;
    * - have no effect outside the database, or be ready for a commit that fails after `work` has returned.
    *
    * Rejects with `HoldfastError`: `storage_full` when the disk or the database is full or the disk fails, nothing
-   * having changed; `unavailable` when the database is closing or its writer has died. If the writer dies during
-   * the commit itself, nobody knows whether it took place: writes that matter must be safe to repeat.
-   * A violated constraint rejects with a `ConstraintError`.
+   * having changed; `unavailable` when the database is closing, its writer has died, or PostgreSQL is away. Of a commit
+   * during which that happens nobody knows whether it took place: `isInDoubt` tells, and writes that matter must be
+   * safe to repeat. A violated constraint rejects with a `ConstraintError`.
    */
   write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>
 
@@ -62,8 +66,8 @@ export type Sql = Kysely<Schema>
 export type ConstraintKind = 'unique' | 'foreign_key' | 'check' | 'not_null' | 'other'
 
 /**
- * A statement would have broken a rule of the schema and changed nothing. The transaction goes on if `work` catches
- * it, but code should rather ask first (it holds the only write transaction) or say `onConflict`.
+ * A statement would have broken a rule of the schema and changed nothing. The transaction is lost with it: code asks
+ * first (nobody else can come in between) or says `onConflict`.
  */
 export class ConstraintError extends Error {
   override readonly name = 'ConstraintError'

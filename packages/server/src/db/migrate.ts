@@ -1,8 +1,8 @@
 /**
  * Brings a database to the schema of this version. The caller holds the write lock around it: SQLite a write
- * transaction (so that a half-done migration leaves no trace), PostgreSQL the lock that Kysely's migrator takes.
+ * transaction (so that a half-done migration leaves no trace), PostgreSQL a transaction with an advisory lock.
  */
-import { type Kysely, type Migration, Migrator } from 'kysely'
+import { type Kysely, type Migration, Migrator, type TableMetadata } from 'kysely'
 import { type DialectWords, initial } from './migrations/0001-initial.ts'
 
 /** Every migration there is, in code: nothing is looked for on the disk. The names order them and are for ever. */
@@ -25,10 +25,13 @@ export class NewerSchemaError extends Error {
   }
 }
 
-/** Runs the migrations still missing. Throws `NewerSchemaError` rather than touch what it does not understand. */
-export async function migrate(db: Kysely<unknown>, words: DialectWords): Promise<void> {
+/**
+ * Runs the migrations still missing. Throws `NewerSchemaError` rather than touch what it does not understand. `schema`
+ * is where the tables are, in databases that may have others of the same names elsewhere.
+ */
+export async function migrate(db: Kysely<unknown>, words: DialectWords, schema?: string): Promise<void> {
   const known = migrations(words)
-  const unknown = (await appliedMigrations(db)).filter((name) => !Object.hasOwn(known, name))
+  const unknown = (await appliedMigrations(db, schema)).filter((name) => !Object.hasOwn(known, name))
   if (unknown.length > 0) throw new NewerSchemaError(unknown)
 
   const migrator = new Migrator({
@@ -36,14 +39,17 @@ export async function migrate(db: Kysely<unknown>, words: DialectWords): Promise
     provider: { getMigrations: async () => known },
     migrationTableName: migrationTable,
     migrationLockTableName: 'migrations_lock',
+    ...(schema !== undefined && { migrationTableSchema: schema }),
   })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
 }
 
-async function appliedMigrations(db: Kysely<unknown>): Promise<string[]> {
+async function appliedMigrations(db: Kysely<unknown>, schema: string | undefined): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
-  if (!tables.some((table) => table.name === migrationTable)) return []
+  const isOurs = (table: TableMetadata) =>
+    table.name === migrationTable && (schema === undefined || table.schema === schema)
+  if (!tables.some(isOurs)) return []
   const typed = db.withTables<{ [migrationTable]: { name: string } }>()
   return (await typed.selectFrom(migrationTable).select('name').orderBy('name').execute()).map(
     (row) => row.name,

@@ -3,10 +3,13 @@
  *
  *     describe.each(dialects)('labels on $name', (dialect) => { ... const store = await dialect.create() ... })
  */
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import type { Database } from './database.ts'
+import { openPostgres } from './postgres.ts'
 import type { NewRow } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 
@@ -19,6 +22,8 @@ export interface TestDatabase extends AsyncDisposable {
 
 export interface TestDialect {
   readonly name: string
+  /** Whether transactions really run one at a time, and not only as if they did. */
+  readonly isSerial: boolean
   create(): Promise<TestDatabase>
 }
 
@@ -41,7 +46,56 @@ async function createSqlite(): Promise<TestDatabase> {
   }
 }
 
-export const dialects: readonly TestDialect[] = [{ name: 'SQLite', create: createSqlite }]
+/** Where tests may make databases: a throw-away server, see `scripts/start-postgres.sh`. */
+const postgresUrl = process.env.TEST_POSTGRES_URL
+
+async function createPostgres(adminUrl: string): Promise<TestDatabase> {
+  const name = `test_${randomBytes(8).toString('hex')}`
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  const admin = async (statement: string) => {
+    const client = new Client({ connectionString: adminUrl })
+    await client.connect()
+    await client.query(statement)
+    await client.end()
+  }
+  // Not the order that the tests ask for: the columns have to say theirs.
+  await admin(
+    `CREATE DATABASE ${name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C.UTF-8'`,
+  )
+  const open = () =>
+    openPostgres({
+      url: url.href,
+      applicationName: 'holdfast test',
+      connections: 6,
+      writers: 4,
+      statementTimeoutMs: 10_000,
+      lockTimeoutMs: 5_000,
+      patienceMs: 5_000,
+    })
+  let db = await open()
+  return {
+    get db() {
+      return db
+    },
+    async reopen() {
+      await db.close()
+      db = await open()
+    },
+    async [Symbol.asyncDispose]() {
+      await db.close()
+      await admin(`DROP DATABASE ${name} WITH (FORCE)`)
+    },
+  }
+}
+
+/** SQLite, and PostgreSQL where there is one. */
+export const dialects: readonly TestDialect[] = [
+  { name: 'SQLite', isSerial: true, create: createSqlite },
+  ...(postgresUrl
+    ? [{ name: 'PostgreSQL', isSerial: false, create: () => createPostgres(postgresUrl) }]
+    : []),
+]
 
 /** A namespace's row as it is after creation. */
 export const namespaceRow = (name: string): NewRow<'namespaces'> => ({

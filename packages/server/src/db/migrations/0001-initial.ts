@@ -25,6 +25,8 @@ import { type Kysely, type Migration, sql } from 'kysely'
 
 /** How a dialect spells what standard SQL leaves open. */
 export interface DialectWords {
+  /** Text that sorts by the bytes of its UTF-8. */
+  readonly text: string
   /** A whole number up to 2^53. */
   readonly integer: string
   readonly real: string
@@ -39,6 +41,7 @@ export interface DialectWords {
 
 /** STRICT makes SQLite keep to the types of columns; WITHOUT ROWID saves the second of two look-ups. */
 export const sqliteWords: DialectWords = {
+  text: 'TEXT',
   integer: 'INTEGER',
   real: 'REAL',
   bytes: 'BLOB',
@@ -48,13 +51,13 @@ export const sqliteWords: DialectWords = {
 }
 
 const tables = (words: DialectWords): string[] => {
-  const { integer, real, bytes, autoIncrement, table, keyedTable } = words
+  const { text, integer, real, bytes, autoIncrement, table, keyedTable } = words
   const deletedAt = `CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))`
   return [
     `CREATE TABLE namespaces (
-      name TEXT NOT NULL PRIMARY KEY,
-      state TEXT NOT NULL CHECK (state IN ('created', 'deleted')),
-      epoch TEXT NOT NULL,
+      name ${text} NOT NULL PRIMARY KEY,
+      state ${text} NOT NULL CHECK (state IN ('created', 'deleted')),
+      epoch ${text} NOT NULL,
       created_at ${integer} NOT NULL,
       deleted_at ${integer},
       max_bytes ${integer} CHECK (max_bytes >= 0),
@@ -64,50 +67,50 @@ const tables = (words: DialectWords): string[] => {
     ) ${keyedTable}`,
 
     `CREATE TABLE namespace_keys (
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
-      name TEXT NOT NULL,
-      hash TEXT NOT NULL,
-      nonce TEXT NOT NULL,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
+      name ${text} NOT NULL,
+      hash ${text} NOT NULL,
+      nonce ${text} NOT NULL,
       created_at ${integer} NOT NULL,
       PRIMARY KEY (namespace, name)
     ) ${keyedTable}`,
 
     `CREATE TABLE trusts (
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
-      trusted TEXT NOT NULL,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
+      trusted ${text} NOT NULL,
       PRIMARY KEY (namespace, trusted)
     ) ${keyedTable}`,
 
     `CREATE TABLE metadata (
-      object_type TEXT NOT NULL CHECK (object_type IN ('artifact', 'blob', 'namespace')),
-      object_uuid TEXT NOT NULL,
-      namespace TEXT NOT NULL,
-      key TEXT NOT NULL,
-      value TEXT NOT NULL,
+      object_type ${text} NOT NULL CHECK (object_type IN ('artifact', 'blob', 'namespace')),
+      object_uuid ${text} NOT NULL,
+      namespace ${text} NOT NULL,
+      key ${text} NOT NULL,
+      value ${text} NOT NULL,
       PRIMARY KEY (object_type, object_uuid, namespace, key),
       CHECK ((object_type = 'blob') = (namespace <> ''))
     ) ${table}`,
 
     `CREATE TABLE uploads (
-      uuid TEXT NOT NULL PRIMARY KEY,
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
-      node TEXT NOT NULL,
+      uuid ${text} NOT NULL PRIMARY KEY,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
+      node ${text} NOT NULL,
       created_at ${integer} NOT NULL,
       declared_size ${integer} CHECK (declared_size >= 0),
-      key_name TEXT NOT NULL
+      key_name ${text} NOT NULL
     ) ${keyedTable}`,
 
     `CREATE TABLE blobs (
-      uuid TEXT NOT NULL PRIMARY KEY,
-      state TEXT NOT NULL CHECK (state IN ('created', 'quarantined', 'deleted')),
+      uuid ${text} NOT NULL PRIMARY KEY,
+      state ${text} NOT NULL CHECK (state IN ('created', 'quarantined', 'deleted')),
       size ${integer} NOT NULL CHECK (size >= 0),
-      sha512 TEXT NOT NULL,
-      sha256 TEXT,
-      sha1 TEXT,
-      xxh128 TEXT,
+      sha512 ${text} NOT NULL,
+      sha256 ${text},
+      sha1 ${text},
+      xxh128 ${text},
       created_at ${integer} NOT NULL,
-      info TEXT NOT NULL,
-      node TEXT NOT NULL,
+      info ${text} NOT NULL,
+      node ${text} NOT NULL,
       unreferenced_at ${integer},
       verified_at ${integer},
       healed_at ${integer},
@@ -119,93 +122,93 @@ const tables = (words: DialectWords): string[] => {
     ) ${table}`,
 
     `CREATE TABLE blob_blocks (
-      blob_uuid TEXT NOT NULL PRIMARY KEY REFERENCES blobs (uuid) ON DELETE CASCADE,
+      blob_uuid ${text} NOT NULL PRIMARY KEY REFERENCES blobs (uuid) ON DELETE CASCADE,
       block_size ${integer} NOT NULL CHECK (block_size > 0),
       sums ${bytes} NOT NULL
     ) ${table}`,
 
     `CREATE TABLE blob_uses (
-      blob_uuid TEXT NOT NULL REFERENCES blobs (uuid) ON DELETE CASCADE,
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
+      blob_uuid ${text} NOT NULL REFERENCES blobs (uuid) ON DELETE CASCADE,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
       used_at ${integer} NOT NULL,
       PRIMARY KEY (blob_uuid, namespace)
     ) ${keyedTable}`,
 
     `CREATE TABLE artifacts (
-      uuid TEXT NOT NULL PRIMARY KEY,
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
-      name TEXT NOT NULL,
-      type TEXT NOT NULL CHECK (type IN ('image', 'snapshot', 'label', 'other')),
-      source_url TEXT NOT NULL,
-      state TEXT NOT NULL CHECK (state IN ('initial', 'created', 'error', 'deleted')),
+      uuid ${text} NOT NULL PRIMARY KEY,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
+      name ${text} NOT NULL,
+      type ${text} NOT NULL CHECK (type IN ('image', 'snapshot', 'label', 'other')),
+      source_url ${text} NOT NULL,
+      state ${text} NOT NULL CHECK (state IN ('initial', 'created', 'error', 'deleted')),
       shared ${integer} NOT NULL CHECK (shared IN (0, 1)),
       max_versions ${integer} NOT NULL CHECK (max_versions >= 1),
       next_index ${integer} NOT NULL CHECK (next_index >= 1),
       created_at ${integer} NOT NULL,
       deleted_at ${integer},
-      error TEXT,
+      error ${text},
       ${deletedAt}
     ) ${table}`,
 
     `CREATE TABLE versions (
-      artifact_uuid TEXT NOT NULL REFERENCES artifacts (uuid),
+      artifact_uuid ${text} NOT NULL REFERENCES artifacts (uuid),
       idx ${integer} NOT NULL CHECK (idx >= 1),
-      blob_uuid TEXT NOT NULL REFERENCES blobs (uuid),
+      blob_uuid ${text} NOT NULL REFERENCES blobs (uuid),
       live ${integer} NOT NULL CHECK (live IN (0, 1)),
       created_at ${integer} NOT NULL,
       PRIMARY KEY (artifact_uuid, idx)
     ) ${table}`,
 
     `CREATE TABLE leases (
-      blob_uuid TEXT NOT NULL REFERENCES blobs (uuid) ON DELETE CASCADE,
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
+      blob_uuid ${text} NOT NULL REFERENCES blobs (uuid) ON DELETE CASCADE,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
       expires_at ${integer} NOT NULL,
       PRIMARY KEY (blob_uuid, namespace)
     ) ${keyedTable}`,
 
     `CREATE TABLE conversions (
-      upload_uuid TEXT NOT NULL PRIMARY KEY,
-      namespace TEXT NOT NULL REFERENCES namespaces (name),
-      artifact_uuid TEXT NOT NULL REFERENCES artifacts (uuid) ON DELETE CASCADE,
+      upload_uuid ${text} NOT NULL PRIMARY KEY,
+      namespace ${text} NOT NULL REFERENCES namespaces (name),
+      artifact_uuid ${text} NOT NULL REFERENCES artifacts (uuid) ON DELETE CASCADE,
       idx ${integer} NOT NULL CHECK (idx >= 1),
-      request TEXT NOT NULL,
+      request ${text} NOT NULL,
       created_at ${integer} NOT NULL
     ) ${table}`,
 
     `CREATE TABLE events (
       id ${autoIncrement},
-      object_type TEXT NOT NULL CHECK (object_type IN ('artifact', 'blob', 'upload', 'namespace')),
-      object_uuid TEXT NOT NULL,
-      namespace TEXT NOT NULL,
-      type TEXT NOT NULL
+      object_type ${text} NOT NULL CHECK (object_type IN ('artifact', 'blob', 'upload', 'namespace')),
+      object_uuid ${text} NOT NULL,
+      namespace ${text} NOT NULL,
+      type ${text} NOT NULL
         CHECK (type IN ('audit', 'mutate', 'status', 'usage', 'resources', 'prune', 'historic')),
       at ${integer} NOT NULL,
-      node TEXT NOT NULL,
+      node ${text} NOT NULL,
       duration ${real},
-      message TEXT NOT NULL,
-      extra TEXT NOT NULL
+      message ${text} NOT NULL,
+      extra ${text} NOT NULL
     ) ${table}`,
 
     `CREATE TABLE fetches (
-      artifact_uuid TEXT NOT NULL PRIMARY KEY REFERENCES artifacts (uuid) ON DELETE CASCADE,
-      url TEXT NOT NULL,
-      etag TEXT,
-      last_modified TEXT,
-      state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+      artifact_uuid ${text} NOT NULL PRIMARY KEY REFERENCES artifacts (uuid) ON DELETE CASCADE,
+      url ${text} NOT NULL,
+      etag ${text},
+      last_modified ${text},
+      state ${text} NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
       attempts ${integer} NOT NULL CHECK (attempts >= 0),
       next_attempt_at ${integer} NOT NULL,
-      upload_uuid TEXT,
-      if_range TEXT,
-      error TEXT,
-      caller_namespace TEXT NOT NULL REFERENCES namespaces (name),
+      upload_uuid ${text},
+      if_range ${text},
+      error ${text},
+      caller_namespace ${text} NOT NULL REFERENCES namespaces (name),
       shared ${integer} NOT NULL CHECK (shared IN (0, 1)),
-      request_id TEXT NOT NULL,
+      request_id ${text} NOT NULL,
       updated_at ${integer} NOT NULL
     ) ${table}`,
 
     `CREATE TABLE settings (
-      name TEXT NOT NULL PRIMARY KEY,
-      value TEXT NOT NULL
+      name ${text} NOT NULL PRIMARY KEY,
+      value ${text} NOT NULL
     ) ${keyedTable}`,
   ]
 }
