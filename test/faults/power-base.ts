@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HashPipeline } from '../../packages/server/src/blobs/hash-pipeline.ts'
 import type { Tree } from '../../packages/server/src/durability/recorded-files.ts'
-import { openWorld, placeTree, readTree } from '../../packages/server/src/durability/world.ts'
+import {
+  type DatabaseFiles,
+  openWorld,
+  placeTree,
+  readDatabase,
+  readTree,
+} from '../../packages/server/src/durability/world.ts'
 import type { WorkClock } from './power-work.ts'
 
 /** In memory where there is such a filesystem: what matters here is what is written, not where. */
@@ -14,14 +20,9 @@ const temporary = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 export const firstBoot = 1
 
 /** A store with two namespaces and nothing else. */
-export const makeBase = async (hash: HashPipeline): Promise<{ tree: Tree; database: Buffer }> => {
+export const makeBase = async (hash: HashPipeline): Promise<{ tree: Tree; database: DatabaseFiles }> => {
   const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
-  let database: Buffer = Buffer.alloc(0)
-  const clock = makeClock()
-  const onCommit = (bytes: Buffer) => {
-    database = bytes
-  }
-  const world = await openWorld({ directory, hash, clock, boot: firstBoot, onCommit })
+  const world = await openWorld({ directory, hash, clock: makeClock(), boot: firstBoot })
   await world.db.write((trx) =>
     trx
       .insertInto('namespaces')
@@ -38,12 +39,13 @@ export const makeBase = async (hash: HashPipeline): Promise<{ tree: Tree; databa
   )
   await world.close()
   const tree = await readTree(directory)
+  const database = readDatabase(directory)
   await rm(directory, { recursive: true })
   return { tree, database }
 }
 
 /** A fresh directory with this in it. */
-export const placeIn = async (tree: Tree, database: Buffer): Promise<string> => {
+export const placeIn = async (tree: Tree, database: DatabaseFiles): Promise<string> => {
   const directory = await mkdtemp(join(temporary, 'holdfast-power-'))
   await placeTree(directory, tree, database)
   return directory

@@ -13,7 +13,13 @@ import { appendToUpload, expireUploads } from '../../packages/server/src/domain/
 import { stateAfterKill, statesAt, treeKey } from '../../packages/server/src/durability/disk-states.ts'
 import { FaultyFiles } from '../../packages/server/src/durability/faulty-files.ts'
 import { type Entry, Recording, type Tree } from '../../packages/server/src/durability/recorded-files.ts'
-import { openWorld, placeTree, readTree, type World } from '../../packages/server/src/durability/world.ts'
+import {
+  type DatabaseFiles,
+  openWorld,
+  placeTree,
+  readTree,
+  type World,
+} from '../../packages/server/src/durability/world.ts'
 import type { Random, Report } from './harness.ts'
 import { bytesOf, sha512, wordsOf } from './harness.ts'
 import { firstBoot, makeBase, makeClock, placeIn } from './power-base.ts'
@@ -23,16 +29,16 @@ import { alice, PowerWork, type WorkClock } from './power-work.ts'
 
 /** What was recorded of one run on a fresh store. */
 export interface Recorded {
-  readonly recording: Recording<Note>
+  readonly recording: Recording<Note, DatabaseFiles>
   /** Entries before these were made by preparation, and cuts among them are not tried. */
   readonly begin: number
   /** The database before the first commit. */
-  readonly database: Buffer
+  readonly database: DatabaseFiles
 }
 
 interface State {
   readonly tree: Tree
-  readonly database: Buffer
+  readonly database: DatabaseFiles
   readonly book: Book
   readonly isPowerCut: boolean
   readonly words: string
@@ -48,7 +54,7 @@ export class PowerLab {
   readonly #hash: HashPipeline = startHashPipeline({ workers: 1, slots: 8 })
   readonly #seen = new Set<string>()
   readonly #underWay = new Set<Promise<void>>()
-  #base: { tree: Tree; database: Buffer } | undefined
+  #base: { tree: Tree; database: DatabaseFiles } | undefined
 
   constructor(report: Report, random: Random) {
     this.#report = report
@@ -72,7 +78,7 @@ export class PowerLab {
     this.#base ??= await makeBase(this.#hash)
     const { tree, database } = this.#base
     const directory = await placeIn(tree, database)
-    const recording = new Recording<Note>(directory, tree)
+    const recording = new Recording<Note, DatabaseFiles>(directory, tree)
     const files = recording.wrap(realFiles)
     const clock = makeClock()
     const world = await openWorld({
@@ -82,7 +88,8 @@ export class PowerLab {
       files,
       boot: boots.before,
       isMigrated: true,
-      onCommit: (bytes) => recording.commit(bytes),
+      onCommit: (files) => recording.commit(files),
+      onFlush: (flush) => recording.syncDatabase(flush),
     })
     try {
       const store = new PowerWork(world, new Book(), clock, (note) => recording.note(note), files)
@@ -108,7 +115,7 @@ export class PowerLab {
     this.#base ??= await makeBase(this.#hash)
     const { tree, database } = this.#base
     const directory = await placeIn(tree, database)
-    const recording = new Recording<Note>(directory, tree)
+    const recording = new Recording<Note, DatabaseFiles>(directory, tree)
     const files = recording.wrap(realFiles)
     const faulty = new FaultyFiles()
     const clock = makeClock()
@@ -128,6 +135,10 @@ export class PowerLab {
           if (--left <= 0) throw dead
         },
         onCommit: (bytes) => recording.commit(bytes),
+        onFlush: (flush) => {
+          if (--left <= 0) throw dead
+          return recording.syncDatabase(flush)
+        },
       })
     try {
       const first = await open(faulty.wrap(files))
@@ -143,6 +154,8 @@ export class PowerLab {
       left = Number.POSITIVE_INFINITY
       const begin = recording.entries.length
       const second = await open(files)
+      // Opening flushes what the first one may have left unflushed.
+      await recording.syncDatabase(async () => {})
       try {
         await recover(second)
         await goOnAfterKill(new PowerWork(second, book, clock, note, files), note)
@@ -180,7 +193,8 @@ export class PowerLab {
   #atKill(name: string, { recording, database }: Recorded, cut: number): State {
     return {
       tree: stateAfterKill(recording.base, recording.entries, cut),
-      ...promisesAt(recording.entries, cut, database),
+      book: bookAt(recording.entries, cut),
+      database: databasesAt(recording.entries, cut, database).at(-1)!,
       isPowerCut: false,
       words: `${name}: killed ${place(recording.entries, cut)}`,
     }
@@ -197,22 +211,19 @@ export class PowerLab {
     // A reply may follow at once, so the strictest promises are those after the notes that come next.
     let last = cut
     while (recording.entries[last]?.kind === 'note') last++
-    const now = promisesAt(recording.entries, cut, database)
-    for (const tree of statesAt(recording.base, recording.entries, options)) {
-      const words = `${name}: power cut ${place(recording.entries, cut)}`
-      yield { tree, ...now, isPowerCut: true, words }
-      if (last > cut)
-        yield {
-          tree,
-          ...promisesAt(recording.entries, last, database),
-          isPowerCut: true,
-          words: `${words}, answered`,
-        }
-    }
+    const [now, answered] = [bookAt(recording.entries, cut), bookAt(recording.entries, last)]
+    const databases = databasesAt(recording.entries, cut, database)
+    const words = `${name}: power cut ${place(recording.entries, cut)}`
+    for (const tree of statesAt(recording.base, recording.entries, options))
+      for (const kept of databases) {
+        yield { tree, database: kept, book: now, isPowerCut: true, words }
+        if (last > cut)
+          yield { tree, database: kept, book: answered, isPowerCut: true, words: `${words}, answered` }
+      }
   }
 
   async #tryOne(state: State, random: Random): Promise<void> {
-    const key = `${treeKey(state.tree)} ${sha512(state.database)} ${state.isPowerCut}`
+    const key = `${treeKey(state.tree)} ${sha512(state.database.main, state.database.log)} ${state.isPowerCut}`
     const promised = `${key} ${bookKey(state.book)}`
     if (this.#seen.has(promised)) return
     this.#seen.add(promised)
@@ -257,7 +268,7 @@ export class PowerLab {
 
   /** Starts a store, cuts the power during that, and leaves what may then be there. */
   async #interruptStart(directory: string, state: State, random: Random): Promise<void> {
-    const recording = new Recording<Note>(directory, state.tree)
+    const recording = new Recording<Note, DatabaseFiles>(directory, state.tree)
     const world = await openWorld({
       directory,
       hash: this.#hash,
@@ -266,6 +277,7 @@ export class PowerLab {
       files: recording.wrap(realFiles),
       boot: state.isPowerCut ? boots.after : boots.before,
       onCommit: (bytes) => recording.commit(bytes),
+      onFlush: (flush) => recording.syncDatabase(flush),
     })
     await recover(world).finally(() => world.close())
     const cut = random.between(0, recording.entries.length)
@@ -279,9 +291,13 @@ export class PowerLab {
           }),
         ]
       : [stateAfterKill(state.tree, recording.entries, cut)]
-    const { database } = promisesAt(recording.entries, cut, state.database)
+    const databases = databasesAt(recording.entries, cut, state.database)
     await rm(directory, { recursive: true })
-    await placeTree(directory, random.pick(trees), database)
+    await placeTree(
+      directory,
+      random.pick(trees),
+      state.isPowerCut ? random.pick(databases) : databases.at(-1)!,
+    )
     this.#report.count('starts cut short')
   }
 
@@ -304,29 +320,49 @@ export const stepsOf = ({ recording, begin }: Recorded): string[] => {
       .replace(/blobs\/[0-9a-f]{2}/g, 'blobs/xx')
   return recording.entries.slice(begin).flatMap((entry) => {
     if (entry.kind === 'note') return []
-    return [entry.kind === 'commit' ? 'commit' : anonymous(entry.step)]
+    return [anonymous(stepWords(entry))]
   })
 }
 
-/** What was promised, and what the database held, when so many entries had taken place. */
-const promisesAt = (
-  entries: readonly Entry[],
+const stepWords = (entry: Exclude<Entry, { kind: 'note' }>): string => {
+  if (entry.kind === 'commit') return 'commit'
+  return entry.kind === 'database sync' ? 'sync holdfast.db-wal' : entry.step
+}
+
+/** What was promised when so many entries had taken place. */
+const bookAt = (entries: readonly Entry[], cut: number): Book =>
+  Book.after(entries.slice(0, cut).flatMap((entry) => (entry.kind === 'note' ? [entry.note as Note] : [])))
+
+/**
+ * What may be in the database when the power fails after so many entries: the commits that were flushed, and of the
+ * later ones any beginning; also one whose pages came to the disk in part. The newest is last.
+ */
+const databasesAt = (
+  entries: readonly Entry<Note, DatabaseFiles>[],
   cut: number,
-  first: Buffer,
-): Pick<State, 'book' | 'database'> => {
-  let database = first
-  const notes: Note[] = []
+  first: DatabaseFiles,
+): DatabaseFiles[] => {
+  const states = [first]
+  let durable = 0
   for (const entry of entries.slice(0, cut)) {
-    if (entry.kind === 'commit') database = entry.database
-    if (entry.kind === 'note') notes.push(entry.note as Note)
+    if (entry.kind === 'commit') states.push(entry.database)
+    if (entry.kind === 'database sync') durable = entry.commits
   }
-  return { book: Book.after(notes), database }
+  const possible = states.slice(durable)
+  const newest = possible.at(-1)!
+  return possible.length === 1 ? possible : [torn(possible.at(-2)!, newest), ...possible]
+}
+
+/** The second half of what a commit has written to the log did not come to the disk. */
+const torn = ({ log: { length } }: DatabaseFiles, { main, log }: DatabaseFiles): DatabaseFiles => {
+  // A log that began anew in between is not shorter in the file; then this is some other tear of it.
+  const from = (Math.min(length, log.length) + log.length) >> 1
+  return { main, log: Buffer.concat([log.subarray(0, from), Buffer.alloc(log.length - from)]) }
 }
 
 const place = (entries: readonly Entry[], cut: number): string => {
   const step = entries.slice(0, cut).findLast((entry) => entry.kind !== 'note')
-  const words = step?.kind === 'effect' || step?.kind === 'sync' ? step.step : (step?.kind ?? 'the start')
-  return `after entry ${cut} (${words})`
+  return `after entry ${cut} (${step ? stepWords(step) : 'the start'})`
 }
 
 const bookKey = (book: Book): string =>

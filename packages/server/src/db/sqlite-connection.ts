@@ -1,18 +1,17 @@
 /**
  * One connection to a SQLite file, with its settings and its prepared statements. It is synchronous and knows
- * nothing of Kysely: the main thread reads through one, the writer's thread writes through another.
+ * nothing of Kysely: the main thread reads through two and writes through a third.
  */
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 
 /** Statements kept prepared; lists of values make texts of many lengths, hence a bound. */
 const maxStatements = 256
-const readerCacheKiB = 32 * 1024
-const writerCacheKiB = 16 * 1024
+const cacheKiB = 16 * 1024
 /** A reader waits only while another process recovers the log, and waits in the main thread: not for long. */
 const readerBusyMs = 1_000
-/** A writer waits for another process's transaction (an administrator's tool, say); the server itself has one writer. */
-const writerBusyMs = 10_000
+/** Before the server runs, another process's transaction (an administrator's tool, say) may be waited for. */
+const startBusyMs = 10_000
 
 export interface StatementResult {
   readonly rows: Record<string, unknown>[]
@@ -21,7 +20,7 @@ export interface StatementResult {
   readonly lastId?: number
 }
 
-/** An error in a form that crosses threads: an `Error` loses its own fields on the way. */
+/** What SQLite said of an error. */
 export interface SqliteFailure {
   readonly message: string
   /** SQLite's extended result code, if the failure is SQLite's. */
@@ -45,25 +44,34 @@ export class SqliteConnection {
   static openReader(path: string): SqliteConnection {
     const db = new DatabaseSync(path, { readOnly: true, timeout: readerBusyMs })
     // No mmap on purpose: a disk error met through a mapping kills the process instead of failing the query.
-    db.exec(
-      `PRAGMA cache_size = -${readerCacheKiB}; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;`,
-    )
+    db.exec(`PRAGMA cache_size = -${cacheKiB}; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;`)
     return new SqliteConnection(db)
   }
 
-  /** A connection whose commits are durable before they return. Makes the file, readable by its owner only. */
-  static openWriter(path: string): SqliteConnection {
+  /**
+   * A connection that writes. Makes the file, readable by its owner only.
+   *
+   * - `flushed`: commits are durable before they return, the log is brought into the database now and then, and another
+   *   process's transaction is waited for.
+   * - `unflushed`: commits are in the log, in order, and become durable with it (`LogFlush`). Nothing that waits for the
+   *   disk or for others happens in the call, but for a flush of the log's head when the log begins anew.
+   */
+  static openWriter(path: string, commits: 'flushed' | 'unflushed'): SqliteConnection {
     createPrivateFile(path)
-    const db = new DatabaseSync(path, { timeout: writerBusyMs, enableForeignKeyConstraints: true })
+    const isFlushed = commits === 'flushed'
+    const db = new DatabaseSync(path, {
+      timeout: isFlushed ? startBusyMs : 0,
+      enableForeignKeyConstraints: true,
+    })
     // fullfsync matters on macOS only, where a plain fsync leaves data in the drive's cache.
     db.exec(`
       PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
+      PRAGMA synchronous = ${isFlushed ? 'FULL' : 'NORMAL'};
       PRAGMA fullfsync = ON;
       PRAGMA checkpoint_fullfsync = ON;
-      PRAGMA wal_autocheckpoint = 1000;
+      PRAGMA wal_autocheckpoint = ${isFlushed ? 1000 : 0};
       PRAGMA journal_size_limit = ${64 * 1024 * 1024};
-      PRAGMA cache_size = -${writerCacheKiB};
+      PRAGMA cache_size = -${cacheKiB};
       PRAGMA temp_store = MEMORY;
       PRAGMA trusted_schema = OFF;
     `)
@@ -102,8 +110,25 @@ export class SqliteConnection {
     this.#db.exec('PRAGMA optimize = 0x10002')
   }
 
-  /** Brings the log into the database file, as far as other readers allow. */
-  checkpoint(): void {
+  /** From here on `run` sees what is committed now, and nothing later, until `unpin`. For readers. */
+  pin(): void {
+    this.#db.exec('BEGIN')
+    try {
+      // The state is that of the first read.
+      this.run('SELECT 1 FROM sqlite_schema LIMIT 1', [])
+    } catch (error) {
+      this.unpin()
+      throw error
+    }
+  }
+
+  /** Ends what `pin` began; does nothing when nothing is pinned. */
+  unpin(): void {
+    if (this.#db.isTransaction) this.#db.exec('COMMIT')
+  }
+
+  /** Brings the whole log into the database file and empties it, as far as other readers allow. */
+  mergeLog(): void {
     this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 

@@ -19,6 +19,9 @@ const constraintKinds: Readonly<Record<number, ConstraintKind>> = {
   2579: 'unique', // rowid
 }
 
+/** Whether another process's transaction was in the way. */
+export const isBusy = ({ code }: SqliteFailure): boolean => code !== undefined && (code & 0xff) === busy
+
 /**
  * The error that callers of `Database` see. A disk that fails under a write counts as full: either way nothing was
  * stored and the operator has to look at the disk; under a read it makes the server unavailable.

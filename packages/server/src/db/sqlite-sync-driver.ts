@@ -1,8 +1,13 @@
 /** The driver that runs statements in the calling thread: for reads, and for migrations at the start. */
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
-import { describeFailure, type SqliteConnection } from './sqlite-connection.ts'
+import { describeFailure, type StatementResult } from './sqlite-connection.ts'
 import { refuseStream, toQueryResult } from './sqlite-dialect.ts'
 import { toDatabaseError } from './sqlite-errors.ts'
+
+/** What runs a statement in the calling thread: a connection, or one of several. */
+export interface StatementRunner {
+  run(sql: string, parameters: readonly unknown[]): StatementResult
+}
 
 /**
  * Every query shares one connection without waiting for its turn, as each runs to its end in one go. Therefore there
@@ -11,7 +16,7 @@ import { toDatabaseError } from './sqlite-errors.ts'
 export class SyncDriver implements Driver {
   readonly #face: DatabaseConnection
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: StatementRunner) {
     this.#face = {
       async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
         try {

@@ -1,91 +1,156 @@
-/** The main thread's end of the writing thread, and the Kysely driver that runs transactions on it. */
-import { Worker } from 'node:worker_threads'
+/**
+ * Write transactions, one at a time in the order they were asked for, in the calling thread.
+ *
+ * A statement takes microseconds and `work` waits for nothing else, so a transaction runs through in one go; what waits
+ * for the disk, the flush of the log, others wait for too (`LogFlush`), and the next transaction need not wait for it.
+ * Many transactions in a row, or one of many statements, let the event loop turn every few milliseconds.
+ */
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { HoldfastError } from '@holdfast/api/errors'
-import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
-import type { StatementResult } from './sqlite-connection.ts'
-import { refuseStream, toQueryResult } from './sqlite-dialect.ts'
-import { toDatabaseError } from './sqlite-errors.ts'
-import type { WriterReply, WriterRequest, WriterTask } from './sqlite-worker.ts'
+import type { QueryResult } from 'kysely'
+import { type CompiledQuery, type DatabaseConnection, type Driver, Kysely, type Transaction } from 'kysely'
+import type { Schema } from './schema.ts'
+import { describeFailure, type SqliteConnection, type StatementResult } from './sqlite-connection.ts'
+import { refuseStream, sqliteDialect, toQueryResult } from './sqlite-dialect.ts'
+import { isBusy, toDatabaseError } from './sqlite-errors.ts'
 
-interface PendingTask {
-  resolve(result: StatementResult): void
-  reject(error: Error): void
+/** Time after which others get their turn, in milliseconds. */
+const turnMs = 4
+/** Another process's transaction (an administrator's tool, say) is waited for so long, and asked after so often. */
+const patienceMs = 10_000
+const askAgainMs = 10
+
+export interface WriterEvents {
+  /** A transaction is about to be committed; throwing keeps it from that. */
+  beforeCommit(): void
+  /** It was, and changed so many rows. */
+  committed(changes: number): void
+  /** A transaction has ended, or others get their turn: what was committed should be flushed now. */
+  pausing(): void
 }
 
-/**
- * A connection that lives in a thread of its own. When the thread dies, every task under way and every later one is
- * refused with `unavailable`; none is left waiting.
- */
+/** The one who writes. The connection stays its opener's to close. */
 export class SqliteWriter {
-  // Flags that the process was started with may not fit a thread's file (`--input-type`, say).
-  readonly #worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { execArgv: [] })
-  readonly #pending = new Map<number, PendingTask>()
-  #nextId = 1
-  #death: HoldfastError | undefined
+  readonly #connection: SqliteConnection
+  readonly #events: WriterEvents
+  readonly #kysely: Kysely<Schema>
+  readonly #queue: (() => Promise<void>)[] = []
+  #running: Promise<void> | undefined
+  #turnBegan = 0
+  #end: HoldfastError | undefined
 
-  private constructor(onDeath: (error: HoldfastError) => void) {
-    const die = (reason: unknown) => {
-      if (this.#death !== undefined) return
-      this.#death = new HoldfastError('unavailable', { cause: reason })
-      for (const task of this.#pending.values()) task.reject(this.#death)
-      this.#pending.clear()
-      onDeath(this.#death)
-    }
-    this.#worker.on('error', die)
-    this.#worker.on('messageerror', die)
-    this.#worker.on('exit', (code) =>
-      die(new Error(`the database's writing thread ended (exit code ${code})`)),
-    )
-    this.#worker.on('message', (reply: WriterReply) => this.#settle(reply))
-    // An idle writer keeps no process alive; a task under way does.
-    this.#worker.unref()
+  constructor(connection: SqliteConnection, events: WriterEvents) {
+    this.#connection = connection
+    this.#events = events
+    this.#kysely = new Kysely<Schema>({ dialect: sqliteDialect(new WriterDriver(this)) })
   }
 
-  /** Starts the thread and opens the file at `path`. `onDeath` is called once, when the thread ends for any reason. */
-  static async open(path: string, onDeath: (error: HoldfastError) => void): Promise<SqliteWriter> {
-    const writer = new SqliteWriter(onDeath)
-    try {
-      await writer.perform({ kind: 'open', path })
-      return writer
-    } catch (error) {
-      await writer.terminate()
-      throw error
-    }
+  /** Runs `work` in a transaction; resolves when it is committed, which is not yet durable. */
+  transact<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+    return this.inTurn(() => this.#kysely.transaction().execute(work))
   }
 
-  /** Has the thread do something; resolves when it has. Tasks are done in the order of the calls. */
-  perform(task: WriterTask): Promise<StatementResult> {
-    if (this.#death !== undefined) return Promise.reject(this.#death)
-    return new Promise((resolve, reject) => {
-      const id = this.#nextId++
-      this.#worker.postMessage({ id, ...task } satisfies WriterRequest)
-      this.#pending.set(id, { resolve, reject })
-      if (this.#pending.size === 1) this.#worker.ref()
+  /** Runs something else when its turn has come, with no transaction under way. */
+  inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#queue.push(() => task().then(resolve, reject))
+    this.#running ??= this.#run()
+    return promise
+  }
+
+  /** Resolves when nothing waits or is under way. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running
+  }
+
+  /** Undoes the transaction under way, and refuses it and all others with `reason`. */
+  end(reason: HoldfastError): void {
+    if (this.#end) return
+    this.#end = reason
+    this.#connection.rollback()
+  }
+
+  /** One statement of the transaction under way. */
+  async run({ sql, parameters }: CompiledQuery): Promise<StatementResult> {
+    await this.#yieldInTime()
+    return this.#attempt(() => {
+      // Outside a transaction each statement would commit by itself.
+      if (!this.#connection.isInTransaction) throw new Error('the transaction has ended')
+      return this.#connection.run(sql, parameters)
     })
   }
 
-  /** Ends the thread at once; a transaction that has not been committed is undone. */
-  async terminate(): Promise<void> {
-    await this.#worker.terminate()
+  async begin(): Promise<void> {
+    const since = performance.now()
+    for (;;) {
+      try {
+        if (this.#end) throw this.#end
+        return this.#connection.begin()
+      } catch (error) {
+        if (!isBusy(describeFailure(error)) || performance.now() - since > patienceMs) throw toFailure(error)
+      }
+      this.#events.pausing()
+      await sleep(askAgainMs)
+      this.#turnBegan = performance.now()
+    }
   }
 
-  #settle({ id, result, failure }: WriterReply): void {
-    const task = this.#pending.get(id)
-    if (task === undefined) return
-    this.#pending.delete(id)
-    if (this.#pending.size === 0) this.#worker.unref()
-    if (failure !== undefined) task.reject(toDatabaseError(failure, 'write'))
-    else task.resolve(result!)
+  commit(changes: number): void {
+    this.#attempt(() => {
+      this.#events.beforeCommit()
+      this.#connection.commit()
+    })
+    this.#events.committed(changes)
+  }
+
+  rollback(): void {
+    try {
+      this.#connection.rollback()
+    } catch {
+      // Kysely would throw this in place of the reason for the rollback. SQLite undoes it without us as well.
+    }
+  }
+
+  #attempt<T>(act: () => T): T {
+    if (this.#end) throw this.#end
+    try {
+      return act()
+    } catch (error) {
+      throw toFailure(error)
+    }
+  }
+
+  async #run(): Promise<void> {
+    // Those who ask in the same go are in the queue by then.
+    await undefined
+    this.#turnBegan = performance.now()
+    for (let task = this.#queue.shift(); task; task = this.#queue.shift()) {
+      await task()
+      await this.#yieldInTime()
+    }
+    this.#running = undefined
+    this.#events.pausing()
+  }
+
+  async #yieldInTime(): Promise<void> {
+    if (performance.now() - this.#turnBegan < turnMs) return
+    this.#events.pausing()
+    await nextTurn()
+    this.#turnBegan = performance.now()
   }
 }
 
-/**
- * One transaction's view of the writer. Queries that come after its end are refused: by the thread while the commit or
- * rollback is under way, as it is then in no transaction, and by Kysely afterwards.
- */
+const toFailure = (error: unknown): Error =>
+  error instanceof HoldfastError ? error : toDatabaseError(describeFailure(error), 'write')
+
+/** One transaction's view of the writer: queries that come after its end are refused. */
 class WriterTransaction implements DatabaseConnection {
   readonly #writer: SqliteWriter
-  /** Why nothing more may run: the disk failed, or the writer is gone. A transaction does not survive either. */
+  #changes = 0
+  /** Whether it may have changed something; what only read needs no flush of its own. */
+  #hasWritten = false
+  #hasEnded = false
+  /** Why nothing more may run: the disk failed, or the writer has ended. A transaction does not survive either. */
   #doom: HoldfastError | undefined
   readonly streamQuery = refuseStream
 
@@ -93,27 +158,37 @@ class WriterTransaction implements DatabaseConnection {
     this.#writer = writer
   }
 
-  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    return toQueryResult<R>(await this.#perform({ kind: 'run', sql, parameters: parameters.map(ownBytes) }))
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (this.#hasEnded) throw new Error('the transaction has ended')
+    return this.#unlessDoomed(async () => {
+      if (query.query.kind !== 'SelectQueryNode') this.#hasWritten = true
+      const result = await this.#writer.run(query)
+      this.#changes += result.changes ?? 0
+      return toQueryResult<R>(result)
+    })
   }
 
-  async begin(): Promise<void> {
-    await this.#perform({ kind: 'begin' })
+  begin(): Promise<void> {
+    return this.#writer.begin()
   }
 
   async commit(): Promise<void> {
-    await this.#perform({ kind: 'commit' })
+    this.#hasEnded = true
+    await this.#unlessDoomed(async () => {
+      if (this.#hasWritten) this.#writer.commit(this.#changes)
+      else this.#writer.rollback()
+    })
   }
 
-  async rollback(): Promise<void> {
-    // Kysely would throw a failure of the rollback in place of its reason. SQLite undoes it without us as well.
-    await this.#writer.perform({ kind: 'rollback' }).catch(() => {})
+  rollback(): void {
+    this.#hasEnded = true
+    this.#writer.rollback()
   }
 
-  async #perform(task: WriterTask): Promise<StatementResult> {
+  async #unlessDoomed<T>(act: () => Promise<T>): Promise<T> {
     if (this.#doom !== undefined) throw this.#doom
     try {
-      return await this.#writer.perform(task)
+      return await act()
     } catch (error) {
       if (error instanceof HoldfastError) this.#doom = error
       throw error
@@ -121,17 +196,8 @@ class WriterTransaction implements DatabaseConnection {
   }
 }
 
-/** To send a view is to send all the memory behind it, which for small buffers is a pool shared with others. */
-const ownBytes = (value: unknown): unknown =>
-  ArrayBuffer.isView(value) && value.byteLength !== value.buffer.byteLength
-    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice()
-    : value
-
-/**
- * Runs Kysely's transactions on the writer. It has one connection and no queue: `Database.write` calls it for one
- * transaction at a time. The writer stays its opener's to close.
- */
-export class WriterDriver implements Driver {
+/** Runs Kysely's transactions on the writer, which calls for one at a time. */
+class WriterDriver implements Driver {
   readonly #writer: SqliteWriter
 
   constructor(writer: SqliteWriter) {
@@ -153,7 +219,7 @@ export class WriterDriver implements Driver {
   }
 
   async rollbackTransaction(connection: WriterTransaction): Promise<void> {
-    await connection.rollback()
+    connection.rollback()
   }
 
   async releaseConnection(): Promise<void> {}

@@ -2,12 +2,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Worker } from 'node:worker_threads'
 import { isHoldfastError } from '@holdfast/api/errors'
 import { type Compilable, sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -48,11 +47,12 @@ describe('the writing connection', () => {
         async (trx) => Object.values((await sql.raw(`PRAGMA ${name}`).execute(trx)).rows[0] as object)[0],
       )
     expect(await pragma('journal_mode')).toBe('wal')
-    expect(await pragma('synchronous')).toBe(2)
+    // NORMAL: commits are in order in the log, and LogFlush makes them durable.
+    expect(await pragma('synchronous')).toBe(1)
     expect(await pragma('foreign_keys')).toBe(1)
   })
 
-  it('waits for the disk in another thread: the event loop turns while a transaction is held up', async () => {
+  it('lets the event loop turn while a transaction of another process is in the way', async () => {
     const db = await open()
     const other = new DatabaseSync(path)
     other.exec('BEGIN IMMEDIATE')
@@ -66,26 +66,150 @@ describe('the writing connection', () => {
     expect(await countSettings(db)).toBe(1)
   })
 
-  it('refuses every write with `unavailable`, and hangs on none, after its thread has died', async () => {
-    const started = once(process, 'worker') as Promise<[Worker]>
+  it('lets the event loop turn during many transactions, and during a long one', async () => {
     const db = await open()
-    const [worker] = await started
-    await addSetting(db, 'before')
-    const reached = Promise.withResolvers<void>()
-    const during = db.write(async (trx) => {
-      await trx.insertInto('settings').values({ name: 'during', value: '' }).execute()
-      reached.resolve()
-      for (;;) await sql`SELECT 1`.execute(trx)
+    let isOver = false
+    let turns = 0
+    const count = (async () => {
+      for (; !isOver; turns++) await nextTurn()
+    })()
+    await Promise.all(Array.from({ length: 500 }, (_, i) => addSetting(db, `many-${i}`)))
+    const [before, began] = [turns, performance.now()]
+    await db.write(async (trx) => {
+      while (performance.now() - began < 100) await sql`SELECT 1`.execute(trx)
     })
-    const queued = addSetting(db, 'queued')
-    const outcomes = Promise.allSettled([during, queued])
-    await reached.promise
-    await worker.terminate()
-    for (const outcome of await outcomes) {
+    isOver = true
+    await count
+    expect(before).toBeGreaterThan(1)
+    expect(turns - before).toBeGreaterThan(1)
+  })
+})
+
+describe('the flush of the log', () => {
+  /** Opens a database whose flushes wait until they are let go, or fail. */
+  const openHeld = async () => {
+    const gates: PromiseWithResolvers<void>[] = []
+    const db = await openSqlite({
+      path,
+      steps: {
+        async flush(flush) {
+          const gate = Promise.withResolvers<void>()
+          gates.push(gate)
+          await gate.promise
+          await flush()
+        },
+      },
+    })
+    opened.push(db)
+    return { db, gates }
+  }
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+  }
+
+  it('comes before anybody is told of a commit, or sees it', async () => {
+    const { db, gates } = await openHeld()
+    let isTold = false
+    const write = addSetting(db, 'x').then(() => {
+      isTold = true
+    })
+    await turns()
+    expect(gates).toHaveLength(1)
+    expect(isTold).toBe(false)
+    expect(await countSettings(db)).toBe(0)
+    gates[0]!.resolve()
+    await write
+    expect(await countSettings(db)).toBe(1)
+  })
+
+  it('also comes before the answers of those who have only seen a commit, or been refused because of it', async () => {
+    const { db, gates } = await openHeld()
+    const settled: string[] = []
+    const write = addSetting(db, 'x').then(() => settled.push('write'))
+    await turns()
+    const look = db
+      .write((trx) => trx.selectFrom('settings').select('name').execute())
+      .then((rows) => settled.push(`saw ${rows.length}`))
+    const refusal = db
+      .write(async () => {
+        throw new Error('there is one')
+      })
+      .catch(() => settled.push('refused'))
+    const aside = db
+      .readAside(db.read.selectFrom('settings').select('name').compile())
+      .then((rows) => settled.push(`aside ${rows.length}`))
+    await turns()
+    expect(settled).toEqual([])
+    gates[0]!.resolve()
+    await Promise.all([write, look, refusal, aside])
+    expect(settled.sort()).toEqual(['aside 1', 'refused', 'saw 1', 'write'])
+    expect(gates).toHaveLength(1)
+  })
+
+  it('is shared by all who commit while another is under way', async () => {
+    const { db, gates } = await openHeld()
+    const first = addSetting(db, 'first')
+    await turns()
+    const others = Promise.all(Array.from({ length: 50 }, (_, i) => addSetting(db, `other-${i}`)))
+    await turns()
+    gates[0]!.resolve()
+    await first
+    // The first one's flush does not cover them, so they are not seen yet.
+    expect(await countSettings(db)).toBe(1)
+    await turns()
+    expect(gates).toHaveLength(2)
+    gates[1]!.resolve()
+    await others
+    expect(await countSettings(db)).toBe(51)
+  })
+
+  it('has no second chance: nothing more is written, what is durable is read, what is whole found again', async () => {
+    const { db, gates } = await openHeld()
+    const kept = addSetting(db, 'kept')
+    await turns()
+    gates[0]!.resolve()
+    await kept
+    const lost = addSetting(db, 'in doubt')
+    await turns()
+    const later = addSetting(db, 'later')
+    const outcomes = Promise.allSettled([lost, later])
+    gates[1]!.reject(Object.assign(new Error('the disk failed'), { code: 'EIO' }))
+    for (const outcome of await outcomes)
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } })
-    }
     await expect(addSetting(db, 'after')).rejects.toSatisfy(isUnavailable)
     expect(await countSettings(db)).toBe(1)
+    expect(gates).toHaveLength(2)
+    await db.close()
+    // It was not brought into the database, where parts of it could be missing.
+    expect((await stat(`${path}-wal`)).size).toBeGreaterThan(0)
+    expect(await countSettings(await open())).toBeGreaterThanOrEqual(1)
+  })
+})
+
+describe('the log', () => {
+  it('is brought into the database and begins anew while others read and write', async () => {
+    const db = await open()
+    let isOver = false
+    const reads = (async () => {
+      while (!isOver) {
+        await db.read.selectFrom('settings').select('name').limit(1).execute()
+        await nextTurn()
+      }
+    })()
+    // How often the log began anew stands in its head: https://sqlite.org/fileformat2.html#walformat
+    const beginnings = async () => (await readFile(`${path}-wal`)).readUInt32BE(12)
+    await addSetting(db, 'first')
+    const before = { size: (await stat(path)).size, beginnings: await beginnings() }
+    let count = 1
+    while ((await beginnings()) === before.beginnings) {
+      const rows = Array.from({ length: 200 }, () => ({ name: `${count++}`, value: '' }))
+      await db.write((trx) => trx.insertInto('settings').values(rows).execute())
+    }
+    isOver = true
+    await reads
+    expect((await stat(path)).size).toBeGreaterThan(before.size)
+    expect(await countSettings(db)).toBe(count)
+    expect((await sql`PRAGMA integrity_check`.execute(db.read)).rows).toEqual([{ integrity_check: 'ok' }])
   })
 })
 

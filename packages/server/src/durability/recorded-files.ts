@@ -22,7 +22,7 @@ export type Effect =
   | { readonly kind: 'names'; readonly changes: readonly NameChange[] }
 
 /** What happened, in order. Paths are relative to the data directory. */
-export type Entry<Note = unknown> =
+export type Entry<Note = unknown, Database = unknown> =
   | { readonly kind: 'effect'; readonly step: string; readonly effect: Effect }
   /** On stable storage from here on: all of these, names only where they are in `directory`. */
   | {
@@ -31,21 +31,25 @@ export type Entry<Note = unknown> =
       readonly covers: readonly Effect[]
       readonly directory: string | undefined
     }
-  | { readonly kind: 'commit'; readonly database: Buffer }
+  /** A transaction of the database is in its log: a kill does not take it back. `database`: its files then. */
+  | { readonly kind: 'commit'; readonly database: Database }
+  /** So many of the commits before it are on stable storage. */
+  | { readonly kind: 'database sync'; readonly commits: number }
   /** Something of the test's own, such as a reply that a client has got. */
   | { readonly kind: 'note'; readonly note: Note }
 
 /** A directory's content: bytes of files, `directory` for directories. */
 export type Tree = ReadonlyMap<string, Buffer | 'directory'>
 
-export class Recording<Note = unknown> {
-  readonly entries: Entry<Note>[] = []
+export class Recording<Note = unknown, Database = unknown> {
+  readonly entries: Entry<Note, Database>[] = []
   /** What was there before, on stable storage. */
   readonly base: Tree
   readonly #root: string
   readonly #names = new Map<string, FileNumber>()
   readonly #done = new Set<Effect>()
   #nextFile = 0
+  #commits = 0
 
   constructor(root: string, base: Tree) {
     this.#root = root
@@ -58,8 +62,16 @@ export class Recording<Note = unknown> {
     this.entries.push({ kind: 'note', note })
   }
 
-  commit(database: Buffer): void {
+  commit(database: Database): void {
+    this.#commits++
     this.entries.push({ kind: 'commit', database })
+  }
+
+  /** Flushes the database's log; it covers the commits made before. */
+  async syncDatabase(flush: () => Promise<void>): Promise<void> {
+    const commits = this.#commits
+    await flush()
+    this.entries.push({ kind: 'database sync', commits })
   }
 
   /** Files that do what `files` do and note it here. */

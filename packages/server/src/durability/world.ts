@@ -1,19 +1,10 @@
 /**
  * For tests only: the parts of a server on a given directory, on given files, in a given boot of the machine. All parts
- * are the real ones but the database's thread: transactions run in this one, through the same connection, so that the
- * moment of a commit is known and opening costs little.
+ * are the real ones; the database tells of its commits and flushes.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import {
-  type CompiledQuery,
-  type DatabaseConnection,
-  type Driver,
-  Kysely,
-  type QueryResult,
-  type Transaction,
-} from 'kysely'
 import { pino } from 'pino'
 import { openDiskStore } from '../blobs/disk-store.ts'
 import { type FileOps, realFiles } from '../blobs/files.ts'
@@ -21,14 +12,7 @@ import type { HashPipeline } from '../blobs/hash-pipeline.ts'
 import { createBlobSender } from '../blobs/read-blob.ts'
 import { openUploadFiles } from '../blobs/upload-files.ts'
 import { type Config, parseConfig } from '../config.ts'
-import type { Database } from '../db/database.ts'
-import { migrate } from '../db/migrate.ts'
-import { sqliteWords } from '../db/migrations/0001-initial.ts'
-import type { Schema } from '../db/schema.ts'
-import { describeFailure, SqliteConnection } from '../db/sqlite-connection.ts'
-import { refuseStream, sqliteDialect, toQueryResult } from '../db/sqlite-dialect.ts'
-import { toDatabaseError } from '../db/sqlite-errors.ts'
-import { SyncDriver } from '../db/sqlite-sync-driver.ts'
+import { openMigrated, openSqlite, type SqliteSteps } from '../db/sqlite.ts'
 import { Admission } from '../domain/admission.ts'
 import { createLogins } from '../domain/logins.ts'
 import { loadTokenKey } from '../domain/secrets.ts'
@@ -43,10 +27,12 @@ export interface WorldOptions {
   readonly files?: FileOps
   /** What stands for the boot: another number means that the power failed in between. */
   readonly boot: number
-  /** Called with the whole database after each commit. */
-  readonly onCommit?: (database: Buffer) => void
+  /** Called with the database's files after each commit, which is not durable yet. */
+  readonly onCommit?: (database: DatabaseFiles) => void
   /** Called before each commit; throwing makes it fail. */
   readonly beforeCommit?: () => void
+  /** Called in the place of each flush of the database. */
+  readonly onFlush?: (flush: () => Promise<void>) => Promise<void>
   readonly settings?: Partial<Config>
   /** The database has the schema of this version already. */
   readonly isMigrated?: boolean
@@ -69,7 +55,8 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
     freeSpaceReserve: 0,
     ...options.settings,
   }
-  const db = await openInThread(join(directory, 'holdfast.db'), options)
+  const database = { path: join(directory, databaseName), steps: stepsOf(options) }
+  const db = options.isMigrated ? openMigrated(database) : await openSqlite(database)
   const uploadFiles = await openUploadFiles({
     dataDir: directory,
     hash,
@@ -100,95 +87,38 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
   }
 }
 
-type DatabaseOptions = Pick<WorldOptions, 'onCommit' | 'beforeCommit' | 'isMigrated'>
+const databaseName = 'holdfast.db'
 
-const openInThread = async (
-  path: string,
-  { onCommit, beforeCommit, isMigrated }: DatabaseOptions,
-): Promise<Database> => {
-  const writer = SqliteConnection.openWriter(path)
-  if (!isMigrated) {
-    writer.begin()
-    await migrate(new Kysely<unknown>({ dialect: sqliteDialect(new SyncDriver(writer)) }), sqliteWords)
-    writer.commit()
-  }
-  const reader = SqliteConnection.openReader(path)
-  const commit = () => {
-    beforeCommit?.()
-    writer.commit()
-    if (!onCommit) return
-    writer.checkpoint()
-    onCommit(readFileSync(path))
-  }
-  const writing = new Kysely<Schema>({ dialect: sqliteDialect(new ThreadDriver(writer, commit)) })
-  let last: Promise<unknown> = Promise.resolve()
-  return {
-    read: new Kysely<Schema>({ dialect: sqliteDialect(new SyncDriver(reader)) }),
-    readAside: async <R>({ sql, parameters }: CompiledQuery<R>) => reader.run(sql, parameters).rows as R[],
-    write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
-      const result = last.then(() => writing.transaction().execute(work))
-      last = result.catch(() => {})
-      return result
-    },
-    async close() {
-      await last
-      reader.close()
-      writer.close()
-    },
-  }
+const stepsOf = ({ directory, onCommit, onFlush, beforeCommit }: WorldOptions): SqliteSteps => ({
+  ...(beforeCommit && { beforeCommit }),
+  ...(onCommit && { committed: () => onCommit(readDatabase(directory)) }),
+  ...(onFlush && { flush: onFlush }),
+})
+
+/** The bytes of a database at one moment: its file, and the log beside it. */
+export interface DatabaseFiles {
+  readonly main: Buffer
+  readonly log: Buffer
 }
 
-class ThreadDriver implements Driver {
-  readonly #connection: SqliteConnection
-  readonly #commit: () => void
-  readonly #face: DatabaseConnection
-
-  constructor(connection: SqliteConnection, commit: () => void) {
-    this.#connection = connection
-    this.#commit = commit
-    this.#face = {
-      async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-        try {
-          return toQueryResult<R>(connection.run(sql, parameters))
-        } catch (error) {
-          throw toDatabaseError(describeFailure(error), 'write')
-        }
-      },
-      streamQuery: refuseStream,
-    }
+/** What is in the database's files in this directory now; without a log an empty one. */
+export const readDatabase = (directory: string): DatabaseFiles => {
+  const log = join(directory, `${databaseName}-wal`)
+  return {
+    main: readFileSync(join(directory, databaseName)),
+    log: existsSync(log) ? readFileSync(log) : Buffer.alloc(0),
   }
-
-  async init(): Promise<void> {}
-
-  async acquireConnection(): Promise<DatabaseConnection> {
-    return this.#face
-  }
-
-  async beginTransaction(): Promise<void> {
-    this.#connection.begin()
-  }
-
-  async commitTransaction(): Promise<void> {
-    this.#commit()
-  }
-
-  async rollbackTransaction(): Promise<void> {
-    this.#connection.rollback()
-  }
-
-  async releaseConnection(): Promise<void> {}
-
-  async destroy(): Promise<void> {}
 }
 
 /** Puts a tree and a database into an empty directory. */
-export const placeTree = async (directory: string, tree: Tree, database: Buffer): Promise<void> => {
+export const placeTree = async (directory: string, tree: Tree, database: DatabaseFiles): Promise<void> => {
   const directories = [...tree].filter(([, content]) => content === 'directory')
   for (const [path] of directories.sort(([a], [b]) => (a < b ? -1 : 1)))
     await mkdir(join(directory, path), { recursive: true })
   for (const [path, content] of tree)
     if (content !== 'directory') await writeFile(join(directory, path), content)
-  await writeFile(join(directory, 'holdfast.db'), database)
+  await writeFile(join(directory, databaseName), database.main)
+  if (database.log.length > 0) await writeFile(join(directory, `${databaseName}-wal`), database.log)
 }
 
 /** What is in a directory, the database apart. */
