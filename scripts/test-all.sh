@@ -44,7 +44,7 @@ prepare() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
-      file zsh fish >/dev/null &&
+      file zsh fish postgresql >/dev/null &&
     apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
   python3 -m venv "$work/python" &&
     "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
@@ -63,6 +63,16 @@ suite 'browser' node test/browser/upload.ts
 for fault in kill power-loss faulty-disk model isolation fuzz load disk-full client client-memory; do
   suite "faults: $fault" node "test/faults/$fault.ts"
 done
+
+# The same over PostgreSQL: a throw-away server whose data need not survive a power failure.
+postgres_url=$(chmod 755 "$work" && scripts/start-postgres.sh "$work/postgres" 5439 fsync=off)
+over_postgres() { [ -n "$postgres_url" ] && TEST_POSTGRES_URL=$postgres_url "$@"; }
+suite 'postgres: database' over_postgres npx vitest run --project main packages/server/src/db packages/server/src/domain
+suite 'postgres: acceptance' over_postgres npx vitest run --project main test/acceptance
+suite 'postgres: official client' over_postgres "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
+suite 'postgres: model' over_postgres node test/faults/model.ts
+[ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate
+suite 'faults: postgres' node test/faults/postgres.ts
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

@@ -4,10 +4,10 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import type { Session } from '../support/api.ts'
 import { type Report, sha512 } from './harness.ts'
 import type { ArtifactBook, KillClient, UploadBook, VersionBook } from './kill-client.ts'
+import { type Engine, embedded } from './kill-engine.ts'
 
 /** All bytes of all versions, or of those that have not been read since they were acknowledged, and one more. */
 export type Depth = 'fresh' | 'full'
@@ -105,7 +105,7 @@ export const checkAllBlobs = async (system: Session, report: Report): Promise<vo
 
 /** What belongs at the top of a data directory, and nothing else does. */
 const known =
-  /^(holdfast\.db(-wal|-shm)?|lock\.db(-journal|-wal|-shm)?|system\.key|token\.key|client\.json|uploads|blobs|quarantine)$/
+  /^(holdfast\.db(-wal|-shm)?|lock\.db(-journal|-wal|-shm)?|system\.key|token\.key|client\.json|directory\.id|uploads|blobs|quarantine)$/
 
 /** The bytes of unfinished uploads, which nobody can download, as a stopped server has left them. */
 export const checkUploadFiles = async (
@@ -134,18 +134,15 @@ export const checkDataDirectory = async (
   dataDir: string,
   isQuiet: boolean,
   report: Report,
+  engine: Engine = embedded,
 ): Promise<void> => {
-  const database = new DatabaseSync(join(dataDir, 'holdfast.db'), { readOnly: true })
-  try {
-    const rows = (sql: string): Record<string, unknown>[] => database.prepare(sql).all()
-    const [integrity] = rows('PRAGMA integrity_check')
-    report.check(
-      integrity?.integrity_check === 'ok',
-      () => `the database is damaged: ${JSON.stringify(integrity)}`,
-    )
-    report.check(rows('PRAGMA foreign_key_check').length === 0, 'rows refer to rows that do not exist')
+  await using database = await engine.open(dataDir)
+  const rows = (sql: string) => database.rows(sql)
+  {
+    const damage = await database.complaints()
+    report.check(damage.length === 0, () => `the database is damaged: ${damage.join(', ')}`)
 
-    const blobs = new Map(rows('SELECT * FROM blobs').map((row) => [row.uuid as string, row]))
+    const blobs = new Map((await rows('SELECT * FROM blobs')).map((row) => [row.uuid as string, row]))
     const files = await listBlobFiles(dataDir, report)
     for (const [uuid, row] of blobs) {
       const size = files.get(uuid)
@@ -160,13 +157,13 @@ export const checkDataDirectory = async (
     for (const uuid of files.keys())
       report.check(blobs.has(uuid), () => `stray file: blob ${uuid} has no row`)
 
-    const bad = rows(
+    const bad = await rows(
       `SELECT versions.artifact_uuid, versions.idx FROM versions LEFT JOIN blobs ON blobs.uuid = versions.blob_uuid
        WHERE versions.live = 1 AND (blobs.state IS NULL OR blobs.state <> 'created')`,
     )
     report.check(bad.length === 0, () => `references without bytes: ${JSON.stringify(bad)}`)
     if (isQuiet) {
-      const orphans = rows(
+      const orphans = await rows(
         `SELECT uuid FROM blobs WHERE state <> 'deleted'
          AND uuid NOT IN (SELECT blob_uuid FROM versions WHERE live = 1)`,
       )
@@ -176,7 +173,7 @@ export const checkDataDirectory = async (
       )
     }
 
-    const uploads = rows('SELECT uuid FROM uploads').map((row) => row.uuid as string)
+    const uploads = (await rows('SELECT uuid FROM uploads')).map((row) => row.uuid as string)
     const uploadFiles = (await readdir(join(dataDir, 'uploads'))).sort()
     const wanted = uploads.flatMap((uuid) => [`${uuid}.data`, `${uuid}.state`]).sort()
     report.check(
@@ -190,8 +187,6 @@ export const checkDataDirectory = async (
     const quarantined = await readdir(join(dataDir, 'quarantine')).catch(() => [])
     report.check(quarantined.length === 0, () => `blobs in quarantine: ${quarantined.join(', ')}`)
     report.count('data directories checked')
-  } finally {
-    database.close()
   }
 }
 

@@ -8,6 +8,7 @@ import { freePort, type RunningServer, spawnServer, startServer } from '../suppo
 import { memoryOf, type Random, type Report, within } from './harness.ts'
 import { checkAllBlobs, checkClient, checkDataDirectory, checkUploadFiles } from './kill-check.ts'
 import { KillClient } from './kill-client.ts'
+import { type Engine, embedded } from './kill-engine.ts'
 import { LibraryClient } from './kill-library.ts'
 import { NamespaceClient } from './kill-namespaces.ts'
 
@@ -41,6 +42,7 @@ export class KillLane {
   readonly #random: Random
   readonly #report: Report
   readonly #onKill: () => void
+  readonly #engine: Engine
   readonly #clients: KillClient[] = []
   #server: RunningServer | undefined
   #system!: Session
@@ -50,7 +52,8 @@ export class KillLane {
   #port = 0
   #failedBefore = 0
 
-  constructor(label: string, random: Random, report: Report, onKill: () => void) {
+  constructor(label: string, random: Random, report: Report, onKill: () => void, engine: Engine = embedded) {
+    this.#engine = engine
     this.#label = label
     this.#random = random
     this.#report = report
@@ -86,7 +89,10 @@ export class KillLane {
     this.#server?.process.kill('SIGKILL')
     if (this.#report.failed > this.#failedBefore)
       console.log(`the data directory of ${this.#label} is kept: ${this.#dataDir}`)
-    else await rm(this.#dataDir, { recursive: true, force: true })
+    else {
+      await rm(this.#dataDir, { recursive: true, force: true })
+      await this.#engine.forget(this.#dataDir)
+    }
   }
 
   async #open(): Promise<void> {
@@ -118,7 +124,8 @@ export class KillLane {
 
   async #start(): Promise<RunningServer> {
     const began = performance.now()
-    this.#server = await startServer({ dataDir: this.#dataDir, port: this.#port, settings })
+    const all = { ...settings, ...(await this.#engine.settings(this.#dataDir)) }
+    this.#server = await startServer({ dataDir: this.#dataDir, port: this.#port, settings: all })
     this.#report.count('seconds of starting', (performance.now() - began) / 1000)
     return this.#server
   }
@@ -141,17 +148,25 @@ export class KillLane {
     await sleep(random.chance(0.12) ? random.between(1500, 3500) : random.between(150, 650))
     const { pid } = this.#server!
     this.#report.highest('MiB resident at most', (await memoryOf(pid)).peak)
-    const ended = this.#server!.stop('SIGKILL')
+    const striking = this.#engine.strike(this.#server!)
     isKilled = true
-    await ended
+    const hasEnded = await striking
     this.#onKill()
     await working
+    if (!hasEnded) {
+      await this.#checkFresh()
+      return 1
+    }
     const isDouble = mayKillStart && random.chance(0.1)
     if (isDouble) await this.#killAtStart()
     await this.#start()
+    await this.#checkFresh()
+    return isDouble ? 2 : 1
+  }
+
+  async #checkFresh(): Promise<void> {
     await this.#settle()
     await Promise.all(this.#clients.map((client) => checkClient(client, 'fresh', this.#report)))
-    return isDouble ? 2 : 1
   }
 
   /** Starts a server and kills it before it is ready, or soon after. */
@@ -161,6 +176,7 @@ export class KillLane {
       HOLDFAST_DATA_DIR: this.#dataDir,
       HOLDFAST_NODE_NAME: 'node-1',
       ...settings,
+      ...(await this.#engine.settings(this.#dataDir)),
     })
     const ended = new Promise((resolve) => child.once('exit', resolve))
     await sleep(this.#random.between(20, 1000))
@@ -190,7 +206,7 @@ export class KillLane {
     await this.#checkAll()
     await this.#server!.stop()
     await checkUploadFiles(this.#dataDir, this.#clients, this.#report)
-    await checkDataDirectory(this.#dataDir, isQuiet, this.#report)
+    await checkDataDirectory(this.#dataDir, isQuiet, this.#report, this.#engine)
     if (!isQuiet) await this.#start()
   }
 }

@@ -1,4 +1,5 @@
 """A running Holdfast server and the official Shaken Fist client, unmodified, talking to it."""
+import hashlib
 import json
 import os
 import pathlib
@@ -37,7 +38,7 @@ class Server:
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith('HOLDFAST_')}
         env.update(HOLDFAST_LISTEN='127.0.0.1:%d' % self.port, HOLDFAST_DATA_DIR=str(self.data_dir),
-                   HOLDFAST_NODE_NAME='node-1', HOLDFAST_LOG_LEVEL='warn', **self.settings)
+                   HOLDFAST_NODE_NAME='node-1', HOLDFAST_LOG_LEVEL='warn', **self.database(), **self.settings)
         self.log = open(str(self.data_dir) + '.log', 'a')
         self.process = subprocess.Popen([NODE, 'packages/server/src/main.ts'], cwd=ROOT, env=env,
                                         stdout=self.log, stderr=self.log)
@@ -51,6 +52,19 @@ class Server:
                     raise RuntimeError(open(self.log.name).read())
                 time.sleep(0.05)
         return self
+
+    def database(self):
+        """Settings for a database of this store's own, where the tests are told of a PostgreSQL; see test/support."""
+        admin = os.environ.get('TEST_POSTGRES_URL')
+        if not admin:
+            return {}
+        name = 'interop_' + hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:24]
+        psql = ['psql', '-qAt', '-v', 'ON_ERROR_STOP=1', admin, '-c']
+        known = subprocess.run([*psql, "SELECT 1 FROM pg_database WHERE datname = '%s'" % name],
+                               check=True, capture_output=True, text=True).stdout
+        if not known.strip():
+            subprocess.run([*psql, 'CREATE DATABASE %s TEMPLATE template0' % name], check=True)
+        return {'HOLDFAST_DATABASE_URL': '%s/%s' % (admin.rsplit('/', 1)[0], name)}
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)

@@ -103,7 +103,21 @@ export const send = async (base: string, method: string, target: string, ask: As
   })
   const wrong = ask.unchecked ? undefined : complaint(method, target, answer)
   if (wrong !== undefined) throw new Error(`${method} ${target} -> ${answer.status}: ${wrong}`)
+  if (onUnavailable && answer.status === 503 && answer.json?.code === 'unavailable') {
+    onUnavailable(answer.headers['retry-after'])
+    throw Object.assign(new Error(`${method} ${target} -> unavailable`), { code: 'ECONNRESET' })
+  }
   return answer
+}
+
+let onUnavailable: ((retryAfter: string | undefined) => void) | undefined
+
+/**
+ * From now on `unavailable` is thrown like a connection that broke: whether the request was done is as uncertain. For
+ * suites that take the database away.
+ */
+export const treatUnavailableAsLost = (tell: (retryAfter: string | undefined) => void): void => {
+  onUnavailable = tell
 }
 
 /** Requests in the name of one namespace. */

@@ -4,13 +4,19 @@
  */
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { Client } from 'pg'
+import { Client, types } from 'pg'
+
+const int8 = 20
+const getTypeParser = ((oid: number, format?: 'text') =>
+  oid === int8 ? Number : types.getTypeParser(oid, format)) as typeof types.getTypeParser
 
 const adminUrl = process.env.TEST_POSTGRES_URL
 
 /** Runs a statement, or asks a question, in a database of the tests. */
 export const askPostgres = async (url: string, statement: string): Promise<Record<string, unknown>[]> => {
-  const client = new Client({ connectionString: url })
+  const client = new Client({ connectionString: url, types: { getTypeParser } })
+  // A server that is killed in the middle of it rejects the query as well.
+  client.on('error', () => {})
   await client.connect()
   try {
     return (await client.query<Record<string, unknown>>(statement)).rows

@@ -11,7 +11,7 @@ import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
 import { type Config, parseConfig } from './config.ts'
-import { openSqlite } from './db/sqlite.ts'
+import { dialects, type TestDialect } from './db/test-dialects.ts'
 import { Admission } from './domain/admission.ts'
 import { createLogins } from './domain/logins.ts'
 import { loadTokenKey } from './domain/secrets.ts'
@@ -27,8 +27,17 @@ export interface TestParts extends Parts, AsyncDisposable {
   readonly clock: TestClock
 }
 
-/** Makes parts; `await using` takes them away again. `settings` replace those that the environment would give. */
-export const createTestParts = async (settings: Partial<Config> = {}): Promise<TestParts> => {
+/** For tests of SQLite's query plans, or with timers that do not run. */
+export const embedded = dialects[0]!
+
+/**
+ * Makes parts; `await using` takes them away again. `settings` replace those that the environment would give. The
+ * database is PostgreSQL where the tests are told of one.
+ */
+export const createTestParts = async (
+  settings: Partial<Config> = {},
+  dialect: TestDialect = dialects.at(-1)!,
+): Promise<TestParts> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-parts-'))
   const config: Config = { ...parseConfig({}), nodeName: 'node-1', dataDir, ...settings }
   let now = 1_700_000_000_000
@@ -47,10 +56,10 @@ export const createTestParts = async (settings: Partial<Config> = {}): Promise<T
     freeSpaceReserveBytes: 0,
     stallTimeoutMs: 30_000,
   })
-  const db = await openSqlite({ path: join(dataDir, 'holdfast.db') })
+  const store = await dialect.create(dataDir)
   return {
     config,
-    db,
+    db: store.db,
     blobs: await openDiskStore(dataDir),
     sender: createBlobSender(),
     hash,
@@ -64,7 +73,7 @@ export const createTestParts = async (settings: Partial<Config> = {}): Promise<T
     async [Symbol.asyncDispose]() {
       await uploadFiles.close()
       await hash.close()
-      await db.close()
+      await store[Symbol.asyncDispose]()
       await rm(dataDir, { recursive: true })
     },
   }

@@ -2,6 +2,7 @@
  * What the rest of the server knows of SQL: where to read, how to write, and how to stop.
  * `sqlite.ts` has the embedded implementation, `postgres.ts` the one for PostgreSQL.
  */
+import { HoldfastError } from '@holdfast/api/errors'
 import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
 
@@ -78,6 +79,16 @@ export class ConstraintError extends Error {
     this.kind = kind
   }
 }
+
+/** The database went away during a commit, and did not come back in time to say whether it took place. */
+export class InDoubtError extends HoldfastError {
+  constructor(cause: unknown) {
+    super('unavailable', { message: 'the database went away during a commit', cause })
+  }
+}
+
+/** Whether `error` leaves open whether the transaction was committed; it may even be committed later. */
+export const isInDoubt = (error: unknown): boolean => error instanceof InDoubtError
 
 /** Whether `error` says that a row with this key exists already. */
 export const isUniqueViolation = (error: unknown): error is ConstraintError =>

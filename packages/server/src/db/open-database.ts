@@ -19,8 +19,11 @@ const startPatienceMs = 30_000
 const startPauseMs = 1_000
 /** A lock is waited for this long, or as long as a statement may take if that is less. */
 const lockTimeoutMs = 10_000
+/** More at a time get in each other's way more than they save: see docs/decisions/0034. */
+const mostWriters = 4
 /** Half of the connections are for reads, so that writes which wait for each other keep nobody else waiting. */
-const writersOf = (connections: number): number => Math.max(1, Math.floor(connections / 2))
+const writersOf = (connections: number): number =>
+  Math.max(1, Math.min(mostWriters, Math.floor(connections / 2)))
 
 /** Whether the store's metadata is kept by a database of its own, and not in the data directory. */
 export const hasOwnServer = ({ databaseUrl, databaseUrlFile }: Config): boolean =>

@@ -13,6 +13,7 @@
 import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '@holdfast/api/errors'
 import { type CompiledQuery, Kysely, type QueryResult, type Transaction } from 'kysely'
+import { InDoubtError } from './database.ts'
 import { driverOf, postgresDialect, runQuery } from './postgres-dialect.ts'
 import { failureKind, toDatabaseError } from './postgres-errors.ts'
 import type { Session, Sessions } from './postgres-sessions.ts'
@@ -44,13 +45,6 @@ export class UndoneError extends Error {
   constructor(reason: 'conflict' | 'lost', cause: unknown) {
     super(`the transaction was undone (${reason})`, { cause })
     this.reason = reason
-  }
-}
-
-/** Nobody can tell at the moment whether the transaction was committed. */
-export class InDoubtError extends HoldfastError {
-  constructor(cause: unknown) {
-    super('unavailable', { message: 'the database went away during a commit', cause })
   }
 }
 

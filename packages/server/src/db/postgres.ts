@@ -13,7 +13,7 @@ import { driverOf, postgresDialect, runQuery } from './postgres-dialect.ts'
 import { failureKind, toDatabaseError } from './postgres-errors.ts'
 import { migratePostgres } from './postgres-migrate.ts'
 import { type SessionOptions, Sessions } from './postgres-sessions.ts'
-import { attempt, pruneMarks, UndoneError } from './postgres-transaction.ts'
+import { attempt, pruneMarks, type Turn, UndoneError } from './postgres-transaction.ts'
 import { Turns } from './postgres-turns.ts'
 import type { Schema } from './schema.ts'
 
@@ -130,22 +130,24 @@ const writeUntilDone = async <T>(
   sessions: Sessions,
   work: (trx: Transaction<Schema>) => Promise<T>,
 ): Promise<T> => {
-  let hasSeenConstraint = false
+  let turn: Turn = 'shared'
   for (let count = 1; ; count++) {
     try {
-      return await attempt(sessions, count > aloneAfter ? 'alone' : 'shared', work)
+      return await attempt(sessions, turn, work)
     } catch (error) {
-      // What it looked for and did not find may have been committed since: then it is found the next time.
-      const isStale = error instanceof ConstraintError && !hasSeenConstraint && isAboutOthers(error)
-      if (isStale) hasSeenConstraint = true
-      else if (!(error instanceof UndoneError)) throw error
-      else if (count >= mostAttempts || (error.reason === 'lost' && sessions.isGivenUp))
+      // What it looked for and did not find may have been committed since. Alone, the violation is its own doing.
+      const isStale = turn === 'shared' && error instanceof ConstraintError && isAboutOthers(error)
+      if (!isStale && !(error instanceof UndoneError)) throw error
+      const isLost = error instanceof UndoneError && error.reason === 'lost'
+      if (count >= mostAttempts || (isLost && sessions.isGivenUp))
         throw new HoldfastError('unavailable', { cause: error.cause })
-      await delay(Math.random() * pauseStepMs * Math.min(count, 10))
+      if (count >= aloneAfter) turn = 'alone'
+      await delay(Math.random() * pauseStepMs * count)
     }
   }
 }
 
+/** Whether another transaction can have caused the violation. */
 const isAboutOthers = ({ kind }: ConstraintError): boolean => kind === 'unique' || kind === 'foreign_key'
 
 /** A read is run again when its connection was lost. */

@@ -24,11 +24,12 @@ export interface TestDialect {
   readonly name: string
   /** Whether transactions really run one at a time, and not only as if they did. */
   readonly isSerial: boolean
-  create(): Promise<TestDatabase>
+  /** Embedded, the database is a file in `directory`, by default one of its own. */
+  create(directory?: string): Promise<TestDatabase>
 }
 
-async function createSqlite(): Promise<TestDatabase> {
-  const directory = await mkdtemp(join(tmpdir(), 'holdfast-db-'))
+async function createSqlite(given?: string): Promise<TestDatabase> {
+  const directory = given ?? (await mkdtemp(join(tmpdir(), 'holdfast-db-')))
   const path = join(directory, 'holdfast.db')
   let db = await openSqlite({ path })
   return {
@@ -41,7 +42,7 @@ async function createSqlite(): Promise<TestDatabase> {
     },
     async [Symbol.asyncDispose]() {
       await db.close()
-      await rm(directory, { recursive: true })
+      if (given === undefined) await rm(directory, { recursive: true })
     },
   }
 }

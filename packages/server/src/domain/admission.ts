@@ -142,9 +142,11 @@ export class Admission {
       const bound = this.#bounds.get(namespace)
       if (limit === 0) this.#bounds.delete(namespace)
       else if (bound && bound.bytes + asked <= limit) bound.bytes += asked
-      else if (bound && bound.bytes >= 0 && bound.countedAt >= askedAt)
+      else if (bound && bound.bytes >= 0 && bound.countedAt >= askedAt) {
+        // Since it was looked up, somebody with the same wish may have been admitted, and be done.
+        if (await this.#holdsAlready(parts, held, bytes)) return
         throw quotaExceeded('bytes', { limit, used: bound.bytes, asked })
-      else {
+      } else {
         await this.#recount(parts, namespace)
         continue
       }

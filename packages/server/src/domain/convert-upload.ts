@@ -1,11 +1,12 @@
 /**
  * The conversion of an upload, step by step. Read the beginning of `convert.ts` first.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { HoldfastError, isHoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
 import type { Transaction } from 'kysely'
 import type { Sealed } from '../blobs/upload-files.ts'
-import { deleted, type Sql } from '../db/database.ts'
+import { deleted, isInDoubt, type Sql } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { withRoom } from './admission.ts'
@@ -63,19 +64,23 @@ export const convertUpload = async (
     if (!isHoldfastError(error, 'upload_not_found')) throw error
     return repeatConversion(parts, caller, uuid, request)
   }
+  let undoing: Promise<void> | undefined
   try {
     if (sealed.size === 0) throw new HoldfastError('upload_empty')
     checkExpected(request.expected ?? {}, sealed)
     // In the upload's own namespace its bytes were admitted when they came.
     const { namespace } = request.identity
     const version = await withRoom(parts, { namespace, bytes: namespace === owner ? 0 : sealed.size }, () =>
-      makeVersion(parts, caller, uuid, request, sealed),
+      makeVersion(parts, caller, uuid, request, sealed, (later) => {
+        undoing = later
+      }),
     )
     if (version.added) parts.metrics.conversions.inc({ bytes: version.blob.uuid === uuid ? 'new' : 'known' })
     return version.artifact
   } finally {
     // Without effect when the upload was discarded, which is what success does.
-    await sealed.release()
+    if (undoing) undoing.then(() => sealed.release()).catch(leftBehind(parts, uuid))
+    else await sealed.release()
   }
 }
 
@@ -84,13 +89,14 @@ interface MadeVersion extends AddedVersion {
   readonly blob: Row<'blobs'>
 }
 
-/** Steps 3 to 5. */
+/** Steps 3 to 5. `onUndoing` is told of what goes on after a failure, and must end before the upload is released. */
 const makeVersion = async (
   parts: Parts,
   caller: Caller,
   uuid: string,
   request: UploadConversion,
   sealed: Sealed,
+  onUndoing: (undoing: Promise<void>) => void,
 ): Promise<MadeVersion> => {
   let info: BlobInfo | undefined
   let made: MadeVersion | undefined
@@ -102,7 +108,8 @@ const makeVersion = async (
       made = (await commit(parts, caller, uuid, request, sealed, info))!
     }
   } catch (error) {
-    if (info) await undo(parts, uuid, sealed)
+    if (info && !(await undo(parts, uuid, sealed, isInDoubt(error))))
+      onUndoing(keepUndoing(parts, uuid, sealed, isInDoubt(error)))
     throw error
   }
   await cleanUp(parts, uuid, sealed, made.blob, info !== undefined)
@@ -206,13 +213,42 @@ const insertBlob = async (
   return blob
 }
 
-/** Gives the bytes back to the upload, unless the transaction may have been committed in spite of its failure. */
-const undo = async (parts: Parts, uuid: string, sealed: Sealed): Promise<void> => {
+/**
+ * Gives the bytes back to the upload, unless the transaction may have been committed in spite of its failure. False when
+ * the database is away and cannot be asked.
+ */
+const undo = async (parts: Parts, uuid: string, sealed: Sealed, isDoubtful: boolean): Promise<boolean> => {
   try {
-    const committed = await findConversion(parts.db.read, uuid)
+    const committed = await (isDoubtful ? findAfterDoubt(parts, uuid) : findConversion(parts.db.read, uuid))
     if (!committed) await parts.blobs.giveBack(uuid, sealed.path)
   } catch (error) {
+    if (isHoldfastError(error, 'unavailable')) return false
     parts.log.error({ err: error, upload: uuid }, 'a conversion was not undone; the next start will do it')
+  }
+  return true
+}
+
+/** A commit that nobody knows of may still be on its way: whoever changes the upload's row comes before or after it. */
+const findAfterDoubt = (parts: Parts, uuid: string): Promise<Row<'conversions'> | undefined> =>
+  parts.db.write(async (trx) => {
+    await trx.updateTable('uploads').set({ uuid }).where('uuid', '=', uuid).execute()
+    return findConversion(trx, uuid)
+  })
+
+const undoPauseMs = 1000
+const undoTries = 3600
+
+/** Tries again until the database is there; who asks for the upload meanwhile waits. The next start does the same. */
+const keepUndoing = async (
+  parts: Parts,
+  uuid: string,
+  sealed: Sealed,
+  isDoubtful: boolean,
+): Promise<void> => {
+  parts.log.warn({ upload: uuid }, 'a conversion is undone when the database can be asked')
+  for (let left = undoTries; left > 0; left--) {
+    await delay(undoPauseMs, undefined, { ref: false })
+    if (await undo(parts, uuid, sealed, isDoubtful)) return
   }
 }
 

@@ -134,11 +134,14 @@ test('expiry counts from the last data and spares whoever is writing', async () 
   const held = new Promise<void>((resolve) => {
     release = resolve
   })
+  const begun = Promise.withResolvers<void>()
   async function* slowly() {
+    begun.resolve()
     yield Buffer.from('...')
     await held
   }
   const writing = append(parts, alice, busy, slowly())
+  await begun.promise
   parts.clock.advance(600)
   expect(await expireUploads(parts)).toBe(1)
   expect(await refusal(showUpload(parts, alice, idle))).toBe('upload_not_found')
@@ -153,4 +156,18 @@ test('expiry counts from the last data and spares whoever is writing', async () 
     .limit(1)
     .executeTakeFirstOrThrow()
   expect(message).toBe('expired')
+})
+
+test('a row that lost its files goes when it would have expired', async () => {
+  await using parts = await setUp({ uploadExpiry: 3600 })
+  const lost = await upload(parts, alice, 'lost')
+  await parts.uploadFiles.remove(lost)
+  parts.clock.advance(3599)
+  const kept = await upload(parts, alice, 'kept')
+  const rows = () => parts.db.read.selectFrom('uploads').select('uuid').orderBy('created_at').execute()
+  await expireUploads(parts)
+  expect(await rows()).toEqual([{ uuid: lost }, { uuid: kept }])
+  parts.clock.advance(1)
+  await expireUploads(parts)
+  expect(await rows()).toEqual([{ uuid: kept }])
 })

@@ -227,7 +227,28 @@ export const expireUploads = async (parts: Parts): Promise<number> => {
     parts.metrics.removedUploads.inc()
     count++
   }
+  await forgetRowsWithoutFiles(parts, idleSince)
   return count
+}
+
+/** Files go before rows, or without them when the database is away at that moment: then nothing lists them any more. */
+const forgetRowsWithoutFiles = async (parts: Parts, idleSince: number): Promise<void> => {
+  const rows = await parts.db.read
+    .selectFrom('uploads')
+    .select('uuid')
+    .where('node', '=', parts.config.nodeName)
+    .where('created_at', '<=', idleSince)
+    .execute()
+  for (const { uuid } of rows) {
+    if (await parts.uploadFiles.status(uuid)) continue
+    // A conversion may have its file at the moment; in the upload's turn there is none.
+    const sealed = await parts.uploadFiles.seal(uuid).catch((error) => {
+      if (isHoldfastError(error, 'upload_not_found')) return undefined
+      throw error
+    })
+    if (sealed) await sealed.release()
+    else await parts.db.write((trx) => removeUploadRow(trx, uuid))
+  }
 }
 
 /** The caller's upload of this UUID; malformed, unknown and foreign ones are `upload_not_found` alike. */

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { CompiledQuery } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { artifactRow, blobRow, namespaceRow } from '../db/test-dialects.ts'
-import { callerOf, createTestParts, type TestParts } from '../test-parts.ts'
+import { callerOf, createTestParts, embedded, type TestParts } from '../test-parts.ts'
 import {
   findArtifact,
   findBlob,
@@ -272,15 +272,18 @@ describe('names that several artifacts have', () => {
 })
 
 test('looking a name up walks through no rows of strangers', async () => {
+  await using parts = await createTestParts({}, embedded)
+  const { read } = parts.db
   const questions: CompiledQuery[] = []
-  const listening = parts.db.read.withPlugin({
+  const listening = read.withPlugin({
     transformQuery: ({ node, queryId }) => {
-      questions.push(parts.db.read.getExecutor().compileQuery(node, queryId))
+      questions.push(read.getExecutor().compileQuery(node, queryId))
       return node
     },
     transformResult: async ({ result }) => result,
   })
-  await findArtifact(listening, callerOf('friend'), 'private', 'read')
+  const looking = findArtifact(listening, callerOf('friend'), 'private', 'read')
+  await expect(looking).rejects.toMatchObject({ code: 'artifact_not_found' })
   const file = new DatabaseSync(join(parts.config.dataDir, 'holdfast.db'), { readOnly: true })
   const plans = questions.map(({ sql, parameters }) =>
     file

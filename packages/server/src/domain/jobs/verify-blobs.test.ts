@@ -3,7 +3,7 @@ import { access, open, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { Row } from '../../db/schema.ts'
-import { createTestParts, type TestParts } from '../../test-parts.ts'
+import { createTestParts, embedded, type TestParts } from '../../test-parts.ts'
 import { blobPath, blobRow, storeBlob } from '../blob-fixture.ts'
 import { quarantineMessage } from '../quarantine.ts'
 import { digestBlobs } from './digest-blobs.ts'
@@ -75,7 +75,7 @@ test('an interval of 0 is a schedule of never, but for those who ask', async () 
 })
 
 test('no more is read in a second than the rate allows', async () => {
-  await using parts = await createTestParts({ verifyInterval: 1, verifyRate: MiB })
+  await using parts = await createTestParts({ verifyInterval: 1, verifyRate: MiB }, embedded)
   await storeVerified(parts, randomBytes(2 * MiB), Buffer.from('small'))
   parts.clock.advance(10)
   const before = await readBytes(parts)
