@@ -54,7 +54,7 @@ export const adminContract = {
     tag: 'administration',
     query: Type.Object(PageQuery),
     reply: CollectionView,
-    errors: ['system_only'],
+    errors: ['cursor_invalid', 'system_only'],
   },
   explainBlob: {
     summary: 'Why a blob is alive or was deleted, as long as its history is kept',
@@ -96,6 +96,6 @@ export const adminContract = {
     tag: 'administration',
     query: Type.Object(PageQuery),
     reply: Type.Array(QuarantineEntry),
-    errors: ['system_only'],
+    errors: ['cursor_invalid', 'system_only'],
   },
 } as const satisfies Partial<Record<RouteName, RouteContract>>

@@ -12,9 +12,9 @@ import { backupContract } from './backup-contract.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RouteName } from './paths.ts'
 import {
-  ArtifactState,
-  ArtifactType,
+  ArtifactQuery,
   ArtifactView,
+  BlobQuery,
   BlobView,
   EventFilter,
   EventQuery,
@@ -27,11 +27,11 @@ import {
   NamespaceName,
   NamespaceView,
   Nothing,
-  PageQuery,
   SourceUrl,
   Token,
   UploadView,
   UsageView,
+  VersionQuery,
   VersionView,
   WholeNumber,
 } from './schemas.ts'
@@ -416,25 +416,10 @@ export const contract = {
   listArtifacts: {
     summary: 'Live artifacts that one may see',
     tag: 'artifacts',
-    query: Type.Object({
-      ...PageQuery,
-      sort: Type.Optional(
-        Type.Union([
-          Type.Literal('created_at'),
-          Type.Literal('-created_at'),
-          Type.Literal('name'),
-          Type.Literal('-name'),
-        ]),
-      ),
-      name: Type.Optional(Type.String({ maxLength: 255, description: 'Names that begin so' })),
-      type: Type.Optional(ArtifactType),
-      namespace: Type.Optional(Type.String()),
-      state: Type.Optional(ArtifactState),
-      created_after: Type.Optional(Type.Number({ description: 'Seconds since 1970' })),
-    }),
+    query: ArtifactQuery,
     body: Type.Object({ node: Maybe(Type.String()) }),
     reply: Type.Array(ArtifactView),
-    errors: [],
+    errors: ['cursor_invalid'],
   },
   fetchArtifact: {
     summary: 'Fetch an image from a URL in the background; the artifact tells how it went',
@@ -510,9 +495,9 @@ export const contract = {
     summary: 'The versions of an artifact, oldest first',
     tag: 'artifacts',
     params: artifactParams,
-    query: Type.Object(PageQuery),
+    query: VersionQuery,
     reply: Type.Array(VersionView),
-    errors: ['artifact_not_found', 'artifact_ambiguous'],
+    errors: ['cursor_invalid', 'artifact_not_found', 'artifact_ambiguous'],
   },
   setMaxVersions: {
     summary: 'How many versions to keep; older ones go at once',
@@ -549,13 +534,13 @@ export const contract = {
     errors: ['artifact_not_found', 'artifact_ambiguous', 'not_shared'],
   },
   listArtifactEvents: {
-    summary: "An artifact's history, newest first",
+    summary: "An artifact's history, newest first unless `sort` says otherwise",
     tag: 'artifacts',
     params: artifactParams,
-    query: Type.Object(EventQuery),
+    query: EventQuery,
     body: EventFilter,
     reply: Type.Array(EventView),
-    errors: ['artifact_not_found', 'artifact_ambiguous'],
+    errors: ['cursor_invalid', 'artifact_not_found', 'artifact_ambiguous'],
   },
   showArtifactMetadata: {
     summary: "An artifact's metadata",
@@ -640,10 +625,10 @@ export const contract = {
   listBlobs: {
     summary: 'All blobs (system only)',
     tag: 'blobs',
-    query: Type.Object(PageQuery),
+    query: BlobQuery,
     body: Type.Object({ node: Maybe(Type.String()) }),
     reply: Type.Array(BlobView),
-    errors: ['system_only'],
+    errors: ['cursor_invalid', 'system_only'],
   },
   showBlob: {
     summary: 'Show a blob',
@@ -682,13 +667,13 @@ export const contract = {
     errors: ['blob_not_found', 'hash_algorithm_unknown'],
   },
   listBlobEvents: {
-    summary: "A blob's history, newest first",
+    summary: "A blob's history, newest first unless `sort` says otherwise",
     tag: 'blobs',
     params: blobParams,
-    query: Type.Object(EventQuery),
+    query: EventQuery,
     body: EventFilter,
     reply: Type.Array(EventView),
-    errors: ['blob_not_found'],
+    errors: ['cursor_invalid', 'blob_not_found'],
   },
   showBlobMetadata: {
     summary: "A blob's metadata",

@@ -25,6 +25,7 @@ const define = <T extends Record<string, readonly [status: number, message: stri
 export const errorTable = define({
   // The request itself
   invalid_request: [400, 'the request is not valid'],
+  cursor_invalid: [400, 'the cursor is not one of this list and this order'],
   invalid_json: [400, 'the request body is not valid JSON'],
   body_incomplete: [400, 'the request body ended before its announced length', 'retry'],
   route_not_found: [404, 'there is no such route'],

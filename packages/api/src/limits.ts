@@ -21,6 +21,10 @@ export const defaultMaxVersions = 3
 export const maxMaxVersions = 1_000_000
 /** Largest page of a paged list. */
 export const maxPageSize = 1000
+/** Longest cursor, in characters: it may hold a name of 255 characters of four bytes each. */
+export const maxCursorLength = 2048
+/** Longest text that a list is asked for by a metadata value, in characters. */
+export const maxFilterLength = 1024
 /** All metadata of one object together, in bytes of JSON. */
 export const maxMetadataBytes = 256 * 1024
 /** Longest metadata key, in characters. */

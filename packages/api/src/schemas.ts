@@ -5,6 +5,8 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import {
+  maxCursorLength,
+  maxFilterLength,
   maxMaxVersions,
   maxMetadataKeyLength,
   maxNameLength,
@@ -151,6 +153,9 @@ export const ArtifactView = Type.Object(
     blob_uuid: Type.Optional(Type.String({ description: "The newest version's blob" })),
     blobs: Type.Record(Type.String(), VersionEntry, { description: 'By version number' }),
     created_at: Seconds,
+    updated_at: Type.Number({
+      description: 'When it was made, or last got or lost a version, in seconds',
+    }),
     error: Type.Optional(Type.String({ description: 'Why the state is "error"' })),
   },
   { title: 'Artifact' },
@@ -210,17 +215,84 @@ export const EventFilter = Type.Object({
 
 /** Query parameters of every list: without `limit` the whole list is answered, as the original does. */
 export const PageQuery = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxPageSize })),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: maxPageSize,
+      description: 'Rows a page has at most; without it the list is whole',
+    }),
+  ),
   cursor: Type.Optional(
-    Type.String({ maxLength: 1024, description: 'From the `Link` header of the page before' }),
+    Type.String({
+      minLength: 1,
+      maxLength: maxCursorLength,
+      description: 'Where to go on, from the page before; good for the same list in the same order',
+    }),
   ),
 }
 
-/** The same filter for clients that cannot send a body with a GET, browsers for one. */
-export const EventQuery = {
-  ...PageQuery,
-  event_type: Type.Optional(Type.String({ maxLength: 64 })),
+/** By which field, and with `-` from its end. */
+const SortBy = <const T extends string>(...fields: readonly T[]) =>
+  Type.Optional(
+    Type.Enum([...fields, ...fields.map((field): `-${T}` => `-${field}`)], {
+      description: 'By which field; with - the other way round',
+    }),
+  )
+const CreatedAfter = Type.Optional(
+  Type.Number({ minimum: 0, maximum: 1e11, description: 'Seconds since 1970-01-01 UTC, with a fraction' }),
+)
+/** Text to filter by: nothing has control characters in its name. */
+const FilterText = (maxLength: number, description: string) =>
+  Type.Optional(Type.String({ maxLength, pattern: '^[^\\u0000-\\u001f\\u007f]*$', description }))
+
+/** `metadata.KEY=TEXT` in the query; TypeBox has no type for fields by pattern, so `MetadataQuery` says it. */
+const metadataFields = {
+  patternProperties: {
+    '^metadata\\.$': { not: {} },
+    '^metadata\\.': { type: 'string', maxLength: maxFilterLength },
+  },
 }
+export type MetadataQuery = { readonly [field: `metadata.${string}`]: string }
+
+export const ArtifactQuery = Type.Object(
+  {
+    ...PageQuery,
+    sort: SortBy('created_at', 'updated_at', 'name', 'size'),
+    name: FilterText(maxNameLength, 'Names that begin so; sorted by name unless `sort` says otherwise'),
+    type: Type.Optional(ArtifactType),
+    namespace: FilterText(maxNamespaceLength, 'Of this namespace'),
+    state: Type.Optional(ArtifactState),
+    created_after: CreatedAfter,
+    blob_uuid: FilterText(36, 'With a version that is this blob: labels that point at it, for one'),
+  },
+  metadataFields,
+)
+
+export const VersionQuery = Type.Object({
+  ...PageQuery,
+  sort: SortBy('index', 'created_at'),
+  created_after: CreatedAfter,
+})
+
+export const BlobQuery = Type.Object(
+  {
+    ...PageQuery,
+    sort: SortBy('created_at', 'size'),
+    state: Type.Optional(
+      Type.Union([Type.Literal('created'), Type.Literal('quarantined'), Type.Literal('deleted')]),
+    ),
+    created_after: CreatedAfter,
+  },
+  metadataFields,
+)
+
+/** The body's filter for clients that cannot send a body with a GET, browsers for one, and what pages need. */
+export const EventQuery = Type.Object({
+  ...PageQuery,
+  event_type: FilterText(64, 'Events of this type'),
+  sort: SortBy('timestamp'),
+  created_after: CreatedAfter,
+})
 
 export type NamespaceView = Static<typeof NamespaceView>
 export type UsageView = Static<typeof UsageView>

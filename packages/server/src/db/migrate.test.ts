@@ -37,6 +37,7 @@ describe('migrations', () => {
       namespace_keys: true,
       trusts: true,
       metadata: true,
+      metadata_values: true,
       uploads: true,
       blobs: true,
       blob_blocks: true,

@@ -11,7 +11,7 @@
  *   state says `deleted`, and `deleted_at` is set in the same statement (a constraint holds the two together). The
  *   job `prune-history` removes them long afterwards, when nothing names them any more.
  *
- * What the types cannot say (keys, references, checks, indexes) stands in `migrations/0001-initial.ts`.
+ * What the types cannot say (keys, references, checks, indexes) stands in `migrations/`.
  */
 import type { Generated, Insertable, Selectable, Updateable } from 'kysely'
 
@@ -77,6 +77,27 @@ export interface MetadataTable {
   namespace: string
   key: string
   value: JsonText
+}
+
+/**
+ * One key of the metadata of a live artifact or of a blob, as lists find it: with the digest of its value, and with what
+ * lists are sorted by, copied from the object (`domain/listed-metadata.ts` keeps it in step). Goes with its metadata.
+ */
+export interface MetadataValuesTable {
+  object_type: 'artifact' | 'blob'
+  object_uuid: string
+  namespace: string
+  key: string
+  /** See `metadata-digest.ts`. */
+  digest: string
+  /** The artifact's namespace; '' for a blob. */
+  owner: string
+  shared: Flag
+  /** '' for a blob. */
+  name: string
+  size: number
+  created_at: Millis
+  updated_at: Millis
 }
 
 /** A growing, not yet visible sequence of bytes. Its size and last-data time live in files, not here. */
@@ -146,6 +167,10 @@ export interface ArtifactsTable {
   /** The number the next version gets; begins at 1 and only grows, so that no number is used twice. */
   next_index: number
   created_at: Millis
+  /** When it was made, or last got or lost a version, pruned ones apart. */
+  updated_at: Generated<Millis>
+  /** Bytes of the newest version, 0 without one. */
+  size: Generated<number>
   deleted_at: Millis | null
   /** Why the state is `error`. */
   error: string | null
@@ -232,6 +257,7 @@ export interface Schema {
   namespace_keys: NamespaceKeysTable
   trusts: TrustsTable
   metadata: MetadataTable
+  metadata_values: MetadataValuesTable
   uploads: UploadsTable
   blobs: BlobsTable
   blob_blocks: BlobBlocksTable

@@ -1,31 +1,50 @@
 /**
- * Lists of artifacts and of their versions, whole or in pages.
+ * Lists of artifacts, page by page.
  *
  * What a caller may see is scattered among everybody's artifacts, so no single index has it in order. A list is
  * therefore merged from sources that each have one: every namespace within reach, and the shared artifacts. A page
  * costs a few rows of each, however many artifacts others have.
  */
-import type { ArtifactView, VersionView } from '@holdfast/api/schemas'
-import { type ExpressionBuilder, sql } from 'kysely'
+import type { ArtifactView } from '@holdfast/api/schemas'
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { sql } from 'kysely'
 import { deleted } from '../db/database.ts'
 import type { ArtifactState, ArtifactType, Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
+import {
+  type ArtifactColumn,
+  type IndexedFilters,
+  type IndexedValue,
+  readArtifactPlaces,
+  sourcesOf,
+} from './artifact-places.ts'
 import { artifactViews } from './artifact-view.ts'
-import { blobViews } from './blob-view.ts'
-import { decodeCursor, makePage, type Page } from './page.ts'
-import { isShown } from './versions.ts'
-import { findArtifact, mayAct, type Reach, reachOf, readableArtifacts } from './visibility.ts'
+import {
+  type KeyRange,
+  laterThan,
+  type Order,
+  orderOf,
+  type Place,
+  placesFrom,
+  prefixRange,
+  type SortBy,
+  within,
+} from './keyset.ts'
+import { textDigest } from './listed-metadata.ts'
+import type { Page, PageInput } from './page.ts'
+import { mergePlaces, readPage } from './read-page.ts'
+import { mayAct, type Reach, reachOf, readableArtifacts, type Sql } from './visibility.ts'
 
-export interface PageInput {
-  /** Absent: the whole list. */
-  readonly limit?: number | undefined
-  readonly cursor?: string | undefined
-}
+export type ArtifactSort = SortBy<ArtifactColumn>
+
+/** Keys and the texts that ask for their values: a text itself, of anything else its JSON. */
+export type MetadataFilter = readonly (readonly [key: string, text: string])[]
 
 export interface ArtifactListInput extends PageInput {
+  /** By default oldest first, or by name when `namePrefix` is given. */
+  readonly sort?: ArtifactSort | undefined
   /** Only artifacts with a version whose bytes this node holds. */
   readonly node?: string | undefined
-  readonly sort?: ArtifactSort | undefined
   readonly namePrefix?: string | undefined
   readonly type?: ArtifactType | undefined
   readonly namespace?: string | undefined
@@ -33,162 +52,95 @@ export interface ArtifactListInput extends PageInput {
   readonly state?: ArtifactState | undefined
   /** Milliseconds. */
   readonly createdAfter?: number | undefined
+  readonly metadata?: MetadataFilter | undefined
+  /** Only artifacts with a version that is this blob: labels that point at it, for one. */
+  readonly blobUuid?: string | undefined
 }
-
-/** By which column, and with `-` from its end. */
-export type ArtifactSort = 'created_at' | '-created_at' | 'name' | '-name'
-
-/** Rows per step when the whole list is asked for: reads block the event loop. */
-const rowsPerStep = 500
 
 /** Live artifacts that the caller may see. */
 export const listArtifacts = async (
-  parts: Parts,
+  { db: { read } }: Pick<Parts, 'db'>,
   caller: Caller,
   input: ArtifactListInput,
 ): Promise<Page<ArtifactView>> => {
-  const { read } = parts.db
   const reach = await reachOf(read, caller)
-  return inSteps(input, async (cursor, limit) => {
-    const page = await readPage(parts, reach, { ...input, cursor }, limit)
-    return { ...page, items: await artifactViews(read, reach, page.items) }
-  })
-}
-
-/** The versions of an artifact, oldest first. */
-export const listVersions = async (
-  parts: Parts,
-  caller: Caller,
-  ref: string,
-  input: PageInput,
-): Promise<Page<VersionView>> => {
-  const { read } = parts.db
-  const artifact = await findArtifact(read, caller, ref, 'read')
-  const reach = await reachOf(read, caller)
-  const order = `versions ${artifact.uuid}`
-  return inSteps(input, async (cursor, limit) => {
-    const rows = await read
-      .selectFrom('versions')
-      .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
-      .innerJoin('blobs', 'blobs.uuid', 'versions.blob_uuid')
-      .selectAll('blobs')
-      .select('versions.idx')
-      .where('versions.artifact_uuid', '=', artifact.uuid)
-      .where('versions.idx', '>', cursor === undefined ? 0 : decodeCursor(order, cursor, ['number'])[0])
-      .where(isShown)
-      .orderBy('versions.idx')
-      .limit(limit + 1)
-      .execute()
-    const page = makePage(order, rows, limit, (row) => [row.idx])
-    const views = await blobViews(read, reach, page.items, parts)
-    return { ...page, items: views.map((view, at) => ({ ...view, index: page.items[at]!.idx })) }
-  })
-}
-
-/** One page, or all of them one after the other with others getting their turn in between. */
-const inSteps = async <T>(
-  { limit, cursor }: PageInput,
-  readStep: (cursor: string | undefined, limit: number) => Promise<Page<T>>,
-): Promise<Page<T>> => {
-  if (limit !== undefined) return readStep(cursor, limit)
-  const items: T[] = []
-  for (let at = cursor; ; ) {
-    const page = await readStep(at, rowsPerStep)
-    items.push(...page.items)
-    if (page.next === undefined) return { items }
-    at = page.next
-    await new Promise(setImmediate)
-  }
-}
-
-/** A part of what the caller sees that an index has in order: one namespace, the shared ones, or all. */
-type Source = { readonly namespace: string } | 'shared' | 'all'
-
-const sourcesOf = (reach: Reach, namespace: string | undefined): readonly Source[] => {
-  if (namespace !== undefined) return mayAct(reach, namespace) ? [{ namespace }] : ['shared']
-  return reach === 'all' ? ['all'] : [...reach.map((name) => ({ namespace: name })), 'shared']
-}
-
-const readPage = async (
-  { db: { read } }: Pick<Parts, 'db'>,
-  reach: Reach,
-  input: ArtifactListInput,
-  limit: number,
-): Promise<Page<Row<'artifacts'>>> => {
-  const sort = input.sort ?? 'created_at'
-  const isDescending = sort.startsWith('-')
-  const column = sort.replace('-', '') as 'created_at' | 'name'
-  const order = `artifacts ${sort}`
-  const after =
-    input.cursor === undefined
-      ? undefined
-      : decodeCursor(order, input.cursor, [column === 'name' ? 'string' : 'number', 'string'])
-
-  const matching = read
-    .selectFrom('artifacts')
-    .selectAll()
-    .where('state', '<>', deleted)
-    .where(readableArtifacts(reach))
-    .where((eb) =>
-      eb.and([
-        ...(after
-          ? [eb(eb.refTuple(column, 'uuid'), isDescending ? '<' : '>', eb.tuple(after[0] as never, after[1]))]
-          : []),
-        ...(input.namePrefix ? prefixed(eb, input.namePrefix) : []),
-        ...(input.type ? [eb('type', '=', input.type)] : []),
-        ...(input.state ? [eb('state', '=', input.state)] : []),
-        ...(input.namespace === undefined ? [] : [eb('namespace', '=', input.namespace)]),
-        ...(input.createdAfter === undefined ? [] : [eb('created_at', '>', input.createdAfter)]),
-        ...(input.node === undefined ? [] : [holdsBytesOn(eb, input.node)]),
-      ]),
-    )
-    .orderBy(column, isDescending ? 'desc' : 'asc')
-    .orderBy('uuid', isDescending ? 'desc' : 'asc')
-    .limit(limit + 1)
-
-  const found: Row<'artifacts'>[] = []
+  const sort = input.sort ?? (input.namePrefix ? 'name' : 'created_at')
+  const order = orderOf<ArtifactColumn>('artifacts', sort, 'string')
   const sources = sourcesOf(reach, input.namespace)
-  for (const source of sources) {
-    let query = matching
-    if (source === 'shared') {
-      // Literal, for the sake of the index that holds only shared rows.
-      query = query.where(sql<boolean>`shared = 1`)
-      if (reach !== 'all') query = query.where('namespace', 'not in', reach)
-    } else if (source !== 'all') query = query.where('namespace', '=', source.namespace)
-    found.push(...(await query.execute()))
-  }
-  if (sources.length > 1) {
-    const sign = isDescending ? -1 : 1
-    found.sort((a, b) => sign * (compare(a[column], b[column]) || compare(a.uuid, b.uuid)))
-  }
-  return makePage(order, found, limit, (row) => [row[column], row.uuid])
+  const filters = filtersOf(reach, order, input)
+  const page = await readPage<Row<'artifacts'>>(
+    {
+      order,
+      isFiltered: filters.rest.length > 0,
+      async readPlaces(after, count) {
+        if (filters.indexed.states.length === 0) return []
+        if (input.blobUuid !== undefined)
+          return readHolders(read, reach, order, filters, input.blobUuid, after, count)
+        const found: (readonly Place[])[] = []
+        for (const source of sources)
+          found.push(await readArtifactPlaces(read, source, order, filters.indexed, after, count))
+        return mergePlaces(order, found, count)
+      },
+      load: (places) => loadArtifacts(read, reach, places, filters.rest),
+    },
+    input,
+  )
+  return { ...page, items: await artifactViews(read, reach, page.items) }
 }
-
-/** The order of the database: text by its UTF-8 bytes, not by UTF-16 units. */
-const compare = (a: string | number, b: string | number): number =>
-  typeof a === 'string' && typeof b === 'string'
-    ? Buffer.compare(Buffer.from(a), Buffer.from(b))
-    : Number(a) - Number(b)
 
 type OnArtifacts = ExpressionBuilder<Schema, 'artifacts'>
+type Condition = (eb: OnArtifacts) => Expression<SqlBool>
 
-/** Names that begin so, as a range that an index can serve. */
-const prefixed = (eb: OnArtifacts, prefix: string) => {
-  const end = afterPrefix(prefix)
-  return [eb('name', '>=', prefix), ...(end === undefined ? [] : [eb('name', '<', end)])]
+interface Filters {
+  readonly indexed: IndexedFilters
+  /** Tried on the rows themselves. */
+  readonly rest: readonly Condition[]
 }
 
-/** The least text greater than all that begin with `prefix`; undefined when there is none. */
-const afterPrefix = (prefix: string): string | undefined => {
-  const points = [...prefix].map((character) => character.codePointAt(0)!)
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    if (last === 0x10ffff) continue
-    // The surrogates between are no characters.
-    const next = last === 0xd7ff ? 0xe000 : last + 1
-    return String.fromCodePoint(...points, next)
+const allTypes: readonly ArtifactType[] = ['image', 'snapshot', 'label', 'other']
+const liveStates: readonly ArtifactState[] = ['initial', 'created', 'error']
+
+const filtersOf = (reach: Reach, { column }: Order<ArtifactColumn>, input: ArtifactListInput): Filters => {
+  const { namePrefix, createdAfter, type, state, namespace, node, metadata = [] } = input
+  const values = metadata.map(([key, text]): IndexedValue => ({ key, digest: textDigest(text) }))
+  // Who holds a blob is found by the blob; all else is then tried.
+  const value = input.blobUuid === undefined ? values.shift() : undefined
+  const triesType = value !== undefined || input.blobUuid !== undefined
+  const rest: Condition[] = values.map((other) => (eb) => hasValue(eb, other))
+  let range: KeyRange = {}
+  if (namePrefix) {
+    const names = prefixRange(namePrefix)
+    if (column === 'name') range = names
+    else rest.push(() => within(byName, { key: 'name', id: 'uuid' }, undefined, names))
   }
-  return undefined
+  if (createdAfter !== undefined) {
+    if (column === 'created_at') range = laterThan(createdAfter)
+    else rest.push((eb) => eb('created_at', '>', createdAfter))
+  }
+  if (type && triesType) rest.push((eb) => eb('type', '=', type))
+  if (state && triesType) rest.push((eb) => eb('state', '=', state))
+  // Shared artifacts are in order for all namespaces together.
+  if (namespace !== undefined && (input.blobUuid !== undefined || !mayAct(reach, namespace)))
+    rest.push((eb) => eb('namespace', '=', namespace))
+  if (node !== undefined) rest.push((eb) => holdsBytesOn(eb, node))
+  const types = type ? [type] : allTypes
+  const states = state ? liveStates.filter((one) => one === state) : liveStates
+  return { indexed: { range, value, types, states }, rest }
 }
+
+const byName = orderOf('', 'name', 'string')
+
+const hasValue = (eb: OnArtifacts, { key, digest }: IndexedValue) =>
+  eb.exists(
+    eb
+      .selectFrom('metadata_values')
+      .select('metadata_values.key')
+      .where('metadata_values.object_type', '=', sql.lit('artifact'))
+      .whereRef('metadata_values.object_uuid', '=', 'artifacts.uuid')
+      .where('metadata_values.namespace', '=', '')
+      .where('metadata_values.key', '=', key)
+      .where('metadata_values.digest', '=', digest),
+  )
 
 const holdsBytesOn = (eb: OnArtifacts, node: string) =>
   eb.exists(
@@ -199,4 +151,55 @@ const holdsBytesOn = (eb: OnArtifacts, node: string) =>
       .whereRef('versions.artifact_uuid', '=', 'artifacts.uuid')
       .where('versions.live', '=', 1)
       .where('blobs.node', '=', node),
+  )
+
+const loadArtifacts = async (
+  read: Sql,
+  reach: Reach,
+  places: readonly Place[],
+  rest: readonly Condition[],
+): Promise<Map<Place['id'], Row<'artifacts'>>> => {
+  if (places.length === 0) return new Map()
+  const uuids = places.map(({ id }) => String(id))
+  const rows = await read
+    .selectFrom('artifacts')
+    .selectAll()
+    .where('uuid', 'in', uuids)
+    .where('state', '<>', deleted)
+    .where(readableArtifacts(reach))
+    .where((eb) => eb.and(rest.map((condition) => condition(eb))))
+    .execute()
+  return new Map(rows.map((row) => [row.uuid, row]))
+}
+
+/**
+ * Artifacts that hold a blob. They are few, and found by the blob; a page costs as much as counting them does, which the
+ * view of the blob needs anyway.
+ */
+const readHolders = (
+  read: Sql,
+  reach: Reach,
+  order: Order<ArtifactColumn>,
+  { indexed, rest }: Filters,
+  blobUuid: string,
+  after: Place | undefined,
+  count: number,
+): Promise<readonly Place[]> =>
+  placesFrom(
+    read
+      .selectFrom('artifacts')
+      .select(['uuid as id', sql.ref<string | number>(order.column).as('place')])
+      .where('uuid', 'in', (eb) =>
+        eb
+          .selectFrom('versions')
+          .select('artifact_uuid')
+          .where('blob_uuid', '=', blobUuid.toLowerCase())
+          .where('live', '=', 1),
+      )
+      .where('state', '<>', deleted)
+      .where(readableArtifacts(reach))
+      .where((eb) => eb.and(rest.map((condition) => condition(eb))))
+      .where(within(order, { key: order.column, id: 'uuid' }, after, indexed.range)),
+    order,
+    count,
   )

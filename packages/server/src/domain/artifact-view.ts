@@ -63,6 +63,7 @@ export const artifactViews = async (
       ...(newest && { blob_uuid: newest.blob_uuid }),
       blobs,
       created_at: row.created_at / 1000,
+      updated_at: row.updated_at / 1000,
       ...(row.error !== null && { error: row.error }),
     }
   })

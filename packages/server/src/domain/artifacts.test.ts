@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { Parts } from '../parts.ts'
 import { callerOf } from '../test-parts.ts'
-import { type ArtifactListInput, listArtifacts, listVersions } from './artifact-list.ts'
+import { type ArtifactListInput, listArtifacts } from './artifact-list.ts'
 import { deleteArtifact, deleteArtifacts, shareArtifact, showArtifact, unshareArtifact } from './artifacts.ts'
 import { refer, storeBlob } from './blob-fixture.ts'
 import { deleteLabel, showLabel, updateLabel } from './labels.ts'
 import { refusal, setUp } from './upload-fixture.ts'
+import { listVersions } from './version-list.ts'
 
 const alice = callerOf('alice')
 const bob = callerOf('bob')
@@ -94,7 +95,7 @@ test('lists hold what one may see, in every order, whole and in pages', async ()
     ['name', byName],
     ['-name', byName.toReversed()],
   ] as const) {
-    const whole = await listArtifacts(parts, alice, { sort })
+    const whole = await listArtifacts(parts, alice, { limit: 100, sort })
     expect(whole.items.map((view) => view.uuid)).toEqual(wanted)
     const paged: string[] = []
     let cursor: string | undefined
@@ -105,11 +106,13 @@ test('lists hold what one may see, in every order, whole and in pages', async ()
     } while (cursor !== undefined)
     expect(paged).toEqual(wanted)
   }
-  expect((await listArtifacts(parts, system, {})).items).toHaveLength(6)
-  expect((await listArtifacts(parts, bob, {})).items).toHaveLength(3)
+  expect((await listArtifacts(parts, system, { limit: 100 })).items).toHaveLength(6)
+  expect((await listArtifacts(parts, bob, { limit: 100 })).items).toHaveLength(3)
 
-  const names = async (filter: ArtifactListInput) =>
-    (await listArtifacts(parts, alice, { sort: 'name', ...filter })).items.map((view) => view.name)
+  const names = async (filter: Partial<ArtifactListInput>) =>
+    (await listArtifacts(parts, alice, { limit: 100, sort: 'name', ...filter })).items.map(
+      (view) => view.name,
+    )
   expect(await names({ namePrefix: 'a' })).toEqual(['a', 'ab', 'a\u{ffff}', 'a\u{1f600}'])
   expect(await names({ namePrefix: 'a\u{1f600}' })).toEqual(['a\u{1f600}'])
   expect(await names({ namespace: 'bob' })).toEqual(['a', 'ab'])
@@ -122,7 +125,7 @@ test('lists hold what one may see, in every order, whole and in pages', async ()
   expect(await names({ node: 'elsewhere' })).toEqual([])
   const { next } = await listArtifacts(parts, alice, { limit: 1 })
   expect(await refusal(listArtifacts(parts, alice, { limit: 1, sort: 'name', cursor: next }))).toBe(
-    'invalid_request',
+    'cursor_invalid',
   )
 })
 
@@ -130,7 +133,7 @@ test('versions are blob views with an index, ascending, also of a deleted artifa
   await using parts = await setUp()
   const first = await make(parts, 'alice', 'a')
   await make(parts, 'alice', 'a')
-  const { items } = await listVersions(parts, alice, 'a', {})
+  const { items } = await listVersions(parts, alice, 'a', { limit: 100 })
   expect(items.map((view) => [view.index, view.instances, view.reference_count])).toEqual([
     [1, [], 1],
     [2, [], 1],
@@ -138,9 +141,9 @@ test('versions are blob views with an index, ascending, also of a deleted artifa
   const page = await listVersions(parts, alice, 'a', { limit: 1 })
   const rest = await listVersions(parts, alice, 'a', { limit: 1, cursor: page.next })
   expect([page.items[0]!.index, rest.items[0]!.index, rest.next]).toEqual([1, 2, undefined])
-  expect(await refusal(listVersions(parts, bob, first.uuid, {}))).toBe('artifact_not_found')
+  expect(await refusal(listVersions(parts, bob, first.uuid, { limit: 100 }))).toBe('artifact_not_found')
   await deleteArtifact(parts, alice, 'a')
-  expect((await listVersions(parts, alice, first.uuid, {})).items).toHaveLength(2)
+  expect((await listVersions(parts, alice, first.uuid, { limit: 100 })).items).toHaveLength(2)
 })
 
 test('labels: update, show, delete, in the own namespace and in trusting ones', async () => {

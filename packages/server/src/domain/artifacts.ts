@@ -9,6 +9,7 @@ import { deleted } from '../db/database.ts'
 import type { Flag, Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { artifactView } from './artifact-view.ts'
+import { relistArtifact } from './listed-metadata.ts'
 import { deleteVersion, findLiveArtifact, recordArtifactEvent, retireArtifacts } from './versions.ts'
 import { findArtifact, reachOf, requireNamespace, systemNamespace } from './visibility.ts'
 
@@ -105,6 +106,7 @@ const changeSharing = async (
     check(artifact)
     if (artifact.shared === shared) return artifact
     await trx.updateTable('artifacts').set({ shared }).where('uuid', '=', artifact.uuid).execute()
+    await relistArtifact(trx, artifact.uuid, { shared })
     await recordArtifactEvent(trx, parts, caller, artifact, 'audit', shared ? 'shared' : 'unshared')
     return { ...artifact, shared }
   })

@@ -7,9 +7,8 @@ import type { Transaction } from 'kysely'
 import { deleted } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
-import { blobView, blobViews, checksumsOf } from './blob-view.ts'
-import { decodeCursor, makePage, type Page } from './page.ts'
-import { findBlob, reachOf, readableArtifacts, requireSystem } from './visibility.ts'
+import { blobView, checksumsOf } from './blob-view.ts'
+import { findBlob, reachOf, readableArtifacts } from './visibility.ts'
 
 /** The digests a blob has, by their name in URLs; each is also the name of its column. */
 export const hashAlgorithms = ['sha512', 'sha256', 'sha1', 'xxh128'] as const
@@ -39,61 +38,6 @@ export const showChecksum = async (
   const known = requireAlgorithm(algorithm)
   const row = await findBlob(parts.db.read, caller, uuid, parts.clock.now())
   return checksumsOf(row)[known] ?? null
-}
-
-export interface BlobListInput {
-  /** Only blobs on this node. */
-  readonly node?: string | undefined
-  /** Absent: the whole list. */
-  readonly limit?: number | undefined
-  readonly cursor?: string | undefined
-}
-
-const listOrder = 'blobs'
-/** Rows per query when the whole list is asked for: reads block the event loop. */
-const rowsPerQuery = 500
-
-/** All blobs, oldest first, for `system`. */
-export const listBlobs = async (
-  parts: Parts,
-  caller: Caller,
-  input: BlobListInput,
-): Promise<Page<BlobView>> => {
-  requireSystem(caller)
-  if (input.limit !== undefined) return listPage(parts, input, input.limit)
-  const items: BlobView[] = []
-  let cursor = input.cursor
-  do {
-    const page = await listPage(parts, { ...input, cursor }, rowsPerQuery)
-    items.push(...page.items)
-    cursor = page.next
-    // Others get their turn between two pages.
-    await new Promise(setImmediate)
-  } while (cursor !== undefined)
-  return { items }
-}
-
-const listPage = async (
-  parts: Parts,
-  { node, cursor }: BlobListInput,
-  limit: number,
-): Promise<Page<BlobView>> => {
-  let query = parts.db.read
-    .selectFrom('blobs')
-    .selectAll()
-    .where('state', '<>', deleted)
-    .orderBy('created_at')
-    .orderBy('uuid')
-    .limit(limit + 1)
-  if (node !== undefined) query = query.where('node', '=', node)
-  if (cursor !== undefined) {
-    const [createdAt, uuid] = decodeCursor(listOrder, cursor, ['number', 'string'])
-    query = query.where(({ eb, refTuple, tuple }) =>
-      eb(refTuple('created_at', 'uuid'), '>', tuple(createdAt, uuid)),
-    )
-  }
-  const page = makePage(listOrder, await query.execute(), limit, (row) => [row.created_at, row.uuid])
-  return { ...page, items: await blobViews(parts.db.read, 'all', page.items, parts) }
 }
 
 /** A blob whose bytes the caller may read, and the name under which a browser may save them. */

@@ -45,6 +45,7 @@ test('the first conversion makes an artifact whose blob is the upload', async ()
       1: { uuid, size: 5, reference_count: 1, depends_on: null, created_at: 1_700_000_000 },
     },
     created_at: 1_700_000_000,
+    updated_at: 1_700_000_000,
   })
   expect((await bytesOf(parts, uuid)).toString()).toBe('hello')
   expect(await blobRow(parts, uuid)).toMatchObject({

@@ -78,7 +78,7 @@ describe('pages', () => {
   })
 
   test('do not begin at a cursor from elsewhere', async () => {
-    await expect(list({ cursor: 'made up' })).rejects.toMatchObject({ code: 'invalid_request' })
+    await expect(list({ cursor: 'made up' })).rejects.toMatchObject({ code: 'cursor_invalid' })
   })
 })
 

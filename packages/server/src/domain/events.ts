@@ -3,11 +3,33 @@
  * one without the other. They name keys, never hold them: no secret may enter `message` or `extra`.
  */
 import type { EventView } from '@holdfast/api/schemas'
+import { sql as raw } from 'kysely'
 import type { Sql } from '../db/database.ts'
 import type { EventObjectType, EventType, Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
-import { decodeCursor, makePage, type Page } from './page.ts'
-import { findArtifact, findBlob, type Reach, reachOf, withinReach } from './visibility.ts'
+import {
+  type KeyRange,
+  laterThan,
+  type Order,
+  orderOf,
+  type Place,
+  placesFrom,
+  type SortBy,
+  within,
+} from './keyset.ts'
+import type { Page, PageInput } from './page.ts'
+import { mergePlaces, readPage } from './read-page.ts'
+import { findArtifact, findBlob, type Reach, reachOf } from './visibility.ts'
+
+const eventTypes: readonly EventType[] = [
+  'audit',
+  'mutate',
+  'status',
+  'usage',
+  'resources',
+  'prune',
+  'historic',
+]
 
 /** What happened. */
 export interface NewEvent {
@@ -61,11 +83,13 @@ export const recordEvents = async (
 }
 
 /** Which part of a history to list. */
-export interface EventSelection {
+export interface EventSelection extends PageInput {
   /** Only events of this type; one that does not exist has no events. */
   readonly type?: string | undefined
-  readonly limit: number
-  readonly cursor?: string | undefined
+  /** By default newest first. */
+  readonly sort?: SortBy<'timestamp'> | undefined
+  /** Milliseconds. */
+  readonly createdAfter?: number | undefined
 }
 
 /** Whose history. */
@@ -79,7 +103,7 @@ export interface EventFilter extends EventSelection {
   readonly reach?: Reach | undefined
 }
 
-/** The history of an artifact that the caller may read, newest first. */
+/** The history of an artifact that the caller may read. */
 export const listArtifactEvents = async (
   parts: Parts,
   caller: Caller,
@@ -90,7 +114,7 @@ export const listArtifactEvents = async (
   return listEvents(parts.db.read, { ...selection, objectType: 'artifact', objectUuid: uuid })
 }
 
-/** What namespaces within the caller's reach did with a blob that it may see, newest first. */
+/** What namespaces within the caller's reach did with a blob that it may see. */
 export const listBlobEvents = async (
   parts: Parts,
   caller: Caller,
@@ -102,35 +126,78 @@ export const listBlobEvents = async (
   return listEvents(parts.db.read, { ...selection, objectType: 'blob', objectUuid: uuid, reach })
 }
 
-/** The history of one object, newest first. Checks no rights beyond the filter's reach. */
+/** The history of one object. Checks no rights beyond the filter's reach. */
 export const listEvents = async (sql: Sql, filter: EventFilter): Promise<Page<EventView>> => {
-  let query = sql
-    .selectFrom('events')
-    .selectAll()
-    .where('object_type', '=', filter.objectType)
-    .where('object_uuid', '=', filter.objectUuid)
-    .orderBy('id', 'desc')
-    .limit(filter.limit + 1)
-  if (filter.type !== undefined) query = query.where('type', '=', filter.type as EventType)
-  if (filter.cursor !== undefined)
-    query = query.where('id', '<', decodeCursor('events', filter.cursor, ['number'])[0])
-  const { reach } = filter
-  if (reach !== undefined && reach !== 'all')
-    query = query.where((eb) =>
-      eb.and([
-        withinReach(reach)(eb.ref('events.namespace')),
-        // A name may have had an earlier life (see namespaces.ts); what was done then is not the new owner's to see.
-        eb.exists(
-          eb
-            .selectFrom('namespaces')
-            .select('namespaces.name')
-            .whereRef('namespaces.name', '=', 'events.namespace')
-            .whereRef('namespaces.created_at', '<=', 'events.at'),
-        ),
-      ]),
-    )
-  const page = makePage('events', await query.execute(), filter.limit, (row) => [row.id])
-  return { ...page, items: page.items.map(eventView) }
+  const order = orderOf('events', filter.sort ?? '-timestamp', 'number')
+  const sources = await sourcesOf(sql, filter)
+  const page = await readPage<EventView>(
+    {
+      order,
+      isFiltered: false,
+      async readPlaces(after, count) {
+        const found: (readonly Place[])[] = []
+        for (const source of sources) found.push(await placesIn(sql, filter, source, order, after, count))
+        return mergePlaces(order, found, count)
+      },
+      async load(places) {
+        if (places.length === 0) return new Map()
+        const ids = places.map(({ id }) => Number(id))
+        const rows = await sql.selectFrom('events').selectAll().where('id', 'in', ids).execute()
+        return new Map(rows.map((row) => [row.id, eventView(row)]))
+      },
+    },
+    filter,
+  )
+  return page
+}
+
+/** A part of a history that an index has in order: all of it, or what one namespace did. */
+interface Source {
+  readonly namespace?: string
+  readonly range: KeyRange
+}
+
+const sourcesOf = async (sql: Sql, { reach, createdAfter }: EventFilter): Promise<Source[]> => {
+  const range = laterThan(createdAfter)
+  if (reach === undefined || reach === 'all') return [{ range }]
+  const rows = await sql
+    .selectFrom('namespaces')
+    .select(['name', 'created_at'])
+    .where('name', 'in', reach)
+    .execute()
+  // A name may have had an earlier life (see namespaces.ts); what was done then is not the new owner's to see.
+  return rows.map((row) => ({
+    namespace: row.name,
+    range: { least: Math.max(row.created_at, Number(range.least ?? 0)) },
+  }))
+}
+
+/** Each type is a piece of the index in order; the database merges them as it reads. */
+const placesIn = async (
+  sql: Sql,
+  { objectType, objectUuid, type }: EventFilter,
+  { namespace, range }: Source,
+  order: Order,
+  after: Place | undefined,
+  count: number,
+): Promise<readonly Place[]> => {
+  const types = type === undefined ? eventTypes : eventTypes.filter((one) => one === type)
+  const [first, ...others] = types.map((one) =>
+    sql
+      .selectFrom('events')
+      .select(['id as id', 'at as place'])
+      .where('object_type', '=', raw.lit(objectType))
+      .where('object_uuid', '=', objectUuid)
+      .where('type', '=', raw.lit(one))
+      .$if(namespace !== undefined, (query) => query.where('namespace', '=', namespace!))
+      .where(within(order, { key: 'at', id: 'id' }, after, range)),
+  )
+  if (first === undefined) return []
+  return placesFrom(
+    others.reduce((query, other) => query.unionAll(other), first),
+    order,
+    count,
+  )
 }
 
 const eventView = (row: Row<'events'>): EventView => ({

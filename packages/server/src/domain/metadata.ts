@@ -12,6 +12,7 @@ import type { Sql } from '../db/database.ts'
 import type { MetadataObjectType, Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { recordEvent } from './events.ts'
+import { listValue } from './listed-metadata.ts'
 import {
   findArtifact,
   findBlob,
@@ -137,6 +138,7 @@ export const setMetadata = (
           .doUpdateSet({ value: row.value }),
       )
       .execute()
+    await listValue(trx, row)
     await recordChange(trx, parts, caller, object, 'set metadata', key)
   })
 

@@ -15,11 +15,15 @@ test.each([
   ['no list', Buffer.from('{"0":"by name"}').toString('base64url')],
   ['null', Buffer.from('null').toString('base64url')],
   ['no JSON', Buffer.from('by name').toString('base64url')],
+  ['a fraction', encodeCursor('by name', ['a', 1.5])],
+  ['beyond whole numbers', encodeCursor('by name', ['a', 2 ** 53])],
+  ['NUL', encodeCursor('by name', ['a\0', 5])],
+  ['half a character', encodeCursor('by name', ['\ud800', 5])],
   ['empty', ''],
   ['garbage', '%00\u{1F600}'],
 ])('a cursor from elsewhere is refused: %s', (_what, cursor) => {
   expect(() => decodeCursor('by name', cursor, ['string', 'number'])).toThrow(
-    expect.objectContaining({ code: 'invalid_request' }),
+    expect.objectContaining({ code: 'cursor_invalid' }),
   )
 })
 

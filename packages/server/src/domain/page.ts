@@ -4,7 +4,17 @@
  */
 import { HoldfastError } from '@holdfast/api/errors'
 
-/** Some rows of a list. `next` is the cursor of the following page, absent on the last one. */
+/** Which page of a list. */
+export interface PageInput {
+  /** Rows the page has at most. */
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+/**
+ * Some rows of a list. `next` is the cursor of the following page, absent on the last one: a page with it may hold fewer
+ * rows than it could, even none.
+ */
 export interface Page<T> {
   readonly items: readonly T[]
   readonly next?: string
@@ -19,24 +29,32 @@ type Position<K extends readonly Kind[]> = {
 export const encodeCursor = (order: string, position: readonly (string | number)[]): string =>
   Buffer.from(JSON.stringify([order, ...position])).toString('base64url')
 
-/** Reads a cursor that came from a client; throws `invalid_request` unless it belongs to `order` and has its `kinds`. */
+/**
+ * Reads a cursor that came from a client; throws `cursor_invalid` unless it belongs to `order` and has its `kinds`.
+ * A made-up one that passes is a position like any other: it says where to begin, never what may be seen.
+ */
 export const decodeCursor = <const K extends readonly Kind[]>(
   order: string,
   cursor: string,
   kinds: K,
 ): Position<K> => {
-  const refuse = () => new HoldfastError('invalid_request', { message: 'the cursor is not valid here' })
   let decoded: unknown
   try {
     decoded = JSON.parse(Buffer.from(cursor, 'base64url').toString())
   } catch {
-    throw refuse()
+    throw new HoldfastError('cursor_invalid')
   }
-  if (!Array.isArray(decoded) || decoded.length !== kinds.length + 1 || decoded[0] !== order) throw refuse()
+  if (!Array.isArray(decoded) || decoded.length !== kinds.length + 1 || decoded[0] !== order)
+    throw new HoldfastError('cursor_invalid')
   const position = decoded.slice(1)
-  if (!position.every((value, index) => typeof value === kinds[index])) throw refuse()
+  if (!position.every((value, index) => typeof value === kinds[index] && isStorable(value)))
+    throw new HoldfastError('cursor_invalid')
   return position as Position<K>
 }
+
+/** Whether a database can compare it with a column: PostgreSQL refuses fractions, NUL, and halves of characters. */
+const isStorable = (value: string | number): boolean =>
+  typeof value === 'number' ? Number.isSafeInteger(value) : value.isWellFormed() && !value.includes('\0')
 
 /**
  * Makes a page of the rows of a query that asked for one row more than `limit`: that row only tells that there is

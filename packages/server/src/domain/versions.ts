@@ -15,6 +15,7 @@ import type { Caller, Parts } from '../parts.ts'
 import { requireRoomForArtifact } from './admission.ts'
 import { noteUnreferenced } from './blobs.ts'
 import { type NewEvent, recordEvent, recordEvents } from './events.ts'
+import { relistArtifact, unlistArtifacts } from './listed-metadata.ts'
 import { findArtifact } from './visibility.ts'
 
 /** What makes two requests mean the same artifact: `name` is only given to a new one. */
@@ -62,9 +63,11 @@ export const findOrCreateArtifact = async (
     } as const
     if (change.shared === found.shared && change.max_versions === found.max_versions) return found
     await trx.updateTable('artifacts').set(change).where('uuid', '=', found.uuid).execute()
+    await relistArtifact(trx, found.uuid, { shared: change.shared })
     return { ...found, ...change }
   }
   await requireRoomForArtifact(trx, parts, identity.namespace)
+  const now = parts.clock.now()
   const artifact: Row<'artifacts'> = {
     uuid: randomUUID(),
     namespace: identity.namespace,
@@ -75,7 +78,9 @@ export const findOrCreateArtifact = async (
     shared: shared ? 1 : 0,
     max_versions: maxVersions ?? defaultMaxVersions,
     next_index: 1,
-    created_at: parts.clock.now(),
+    created_at: now,
+    updated_at: now,
+    size: 0,
     deleted_at: null,
     error: null,
   }
@@ -108,6 +113,7 @@ export const addVersion = async (
     return { artifact, index: newest.idx, added: false }
   }
   const index = artifact.next_index
+  const now = parts.clock.now()
   await trx
     .insertInto('versions')
     .values({
@@ -115,11 +121,17 @@ export const addVersion = async (
       idx: index,
       blob_uuid: blobUuid,
       live: 1,
-      created_at: parts.clock.now(),
+      created_at: now,
     })
     .execute()
-  const change = { state: 'created', error: null, next_index: index + 1 } as const
+  const { size } = await trx
+    .selectFrom('blobs')
+    .select('size')
+    .where('uuid', '=', blobUuid)
+    .executeTakeFirstOrThrow()
+  const change = { state: 'created', error: null, next_index: index + 1, updated_at: now, size } as const
   await trx.updateTable('artifacts').set(change).where('uuid', '=', artifact.uuid).execute()
+  await relistArtifact(trx, artifact.uuid, { updated_at: now, size })
   await trx.updateTable('blobs').set({ unreferenced_at: null }).where('uuid', '=', blobUuid).execute()
   await forgetValidators(trx, artifact.uuid)
   await recordEvents(trx, parts, [
@@ -239,7 +251,13 @@ export const deleteVersion = (
       index,
       blob_uuid: version.blob_uuid,
     })
-    if (await findNewest(trx, artifact.uuid)) return artifact
+    const newest = await findNewest(trx, artifact.uuid)
+    if (newest) {
+      const change = { updated_at: parts.clock.now(), size: newest.size }
+      await trx.updateTable('artifacts').set(change).where('uuid', '=', artifact.uuid).execute()
+      await relistArtifact(trx, artifact.uuid, change)
+      return { ...artifact, ...change }
+    }
     const [gone] = await retireArtifacts(trx, parts, caller, [artifact])
     return gone!
   })
@@ -271,6 +289,7 @@ export const retireArtifacts = async (
       .where('live', '=', 1)
       .execute()
     await trx.updateTable('artifacts').set(gone).where('uuid', 'in', uuids).execute()
+    await unlistArtifacts(trx, uuids)
     await trx.deleteFrom('fetches').where('artifact_uuid', 'in', uuids).execute()
     await noteReleased(trx, parts, released)
     await recordEvents(
@@ -338,7 +357,8 @@ const noteReleased = async (
 const findNewest = (trx: Transaction<Schema>, artifactUuid: string) =>
   trx
     .selectFrom('versions')
-    .select(['idx', 'blob_uuid'])
+    .innerJoin('blobs', 'blobs.uuid', 'versions.blob_uuid')
+    .select(['versions.idx', 'versions.blob_uuid', 'blobs.size'])
     .where('artifact_uuid', '=', artifactUuid)
     .where('live', '=', 1)
     .orderBy('idx', 'desc')

@@ -5,6 +5,7 @@
 import type { Body, JsonRoute, Params, Query, Reply } from '@holdfast/api/contract'
 import type { RouteName } from '@holdfast/api/paths'
 import type { Caller, Parts } from '../parts.ts'
+import type { WholeList } from './list-reply.ts'
 
 /** One request, validated and authenticated. */
 export interface Call<K extends RouteName> {
@@ -26,8 +27,11 @@ export interface Call<K extends RouteName> {
 /** Routes that answer JSON, except the one whose request is bytes. */
 export type HandledRoute = Exclude<JsonRoute, 'appendUpload'>
 
+/** What a handler answers: the reply, or the rows of one that is a list. */
+type Answer<R> = R | (R extends readonly unknown[] ? WholeList<R[number]> : never)
+
 /** Answers one route. Refusals are thrown as `HoldfastError`. */
-export type Handler<K extends HandledRoute> = (parts: Parts, call: Call<K>) => Promise<Reply<K>>
+export type Handler<K extends HandledRoute> = (parts: Parts, call: Call<K>) => Promise<Answer<Reply<K>>>
 
 /** All of them. Route files say `satisfies Pick<Handlers, ...>`. */
 export type Handlers = { readonly [K in HandledRoute]: Handler<K> }

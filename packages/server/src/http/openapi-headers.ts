@@ -25,7 +25,10 @@ export const replyHeaders = (route: RouteName, status: number): Record<string, H
   'X-Request-ID': text("The request's own, or a fresh UUID"),
   ...(isBlobData(route) && status < 400 ? blobDataHeaders(status) : {}),
   ...(status === 200 && routeContract(route).query?.properties.cursor
-    ? { Link: text('Leads to the next page, when there is one') }
+    ? {
+        Link: text('Leads to the next page, when there is one'),
+        'Next-Cursor': text('The cursor of the next page, when there is one'),
+      }
     : {}),
   ...(hasUploadOffset(route, status) ? { 'Upload-Offset': number('The size of the upload') } : {}),
   ...(status === 401 ? { 'WWW-Authenticate': text('`Bearer`') } : {}),

@@ -1,5 +1,6 @@
 /**
- * The header that leads to the next page of a list.
+ * The headers that lead to the next page of a list: `Link`, ready to follow, and `Next-Cursor`, for those who put their
+ * own query together.
  */
 
 /**
@@ -15,4 +16,17 @@ export const nextPageLink = (
     if (value !== undefined && name !== 'cursor') parameters.set(name, String(value))
   parameters.set('cursor', cursor)
   return `<?${parameters}>; rel="next"`
+}
+
+/** A request for a page of a list. */
+export interface PageCall {
+  readonly query: Readonly<Record<string, string | number | undefined>>
+  setHeader(name: string, value: string): void
+}
+
+/** Tells where the next page is, if there is one. */
+export const tellNextPage = ({ query, setHeader }: PageCall, next: string | undefined): void => {
+  if (next === undefined) return
+  setHeader('link', nextPageLink(query, next))
+  setHeader('next-cursor', next)
 }

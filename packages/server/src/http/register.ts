@@ -14,9 +14,11 @@ import { sendError } from './errors.ts'
 import type { Call, HandledRoute, Handler, Handlers } from './handlers.ts'
 import { RequestsInFlight } from './in-flight.ts'
 import { readJsonBody } from './json-body.ts'
+import { WholeList } from './list-reply.ts'
 import { refuseUnknown } from './not-found.ts'
 import { requestIdHeader } from './request-id.ts'
 import { observe } from './request-log.ts'
+import { sendWholeList } from './send-whole-list.ts'
 import { compileValidator, describeFailure } from './validation.ts'
 import { removeExtensions } from './without-extensions.ts'
 
@@ -154,7 +156,9 @@ const handlerOf = (parts: Parts, { handlers, rawHandlers }: Routes, name: RouteN
   const handle = handlers[name as HandledRoute] as Handler<HandledRoute>
   return async (request, reply) => {
     const answer = await handle(parts, callOf(request, reply))
+    reply.type('application/json').header('cache-control', 'no-store')
+    if (answer instanceof WholeList) return sendWholeList<unknown>(answer, request, reply)
     // As text: Fastify would send `null` as no body, and has nothing to add to a reply the compiler has checked.
-    return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(answer))
+    return reply.send(JSON.stringify(answer))
   }
 }

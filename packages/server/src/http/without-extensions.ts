@@ -24,12 +24,13 @@ const addedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
 const unknownRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>(['showUsage', 'setLimits'])
 const pagedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
   'listArtifacts',
+  'listVersions',
   'listBlobs',
   'listArtifactEvents',
   'listBlobEvents',
 ])
 const addedRequestHeaders = ['range', 'if-range', 'if-none-match', 'if-match']
-const addedReplyHeaders = ['upload-offset', 'accept-ranges', 'etag', 'repr-digest', 'link']
+const addedReplyHeaders = ['upload-offset', 'accept-ranges', 'etag', 'repr-digest', 'link', 'next-cursor']
 const addedErrorFields = new Set(['code', 'detail', 'request_id'])
 
 /** Takes the extensions off every route of `app`. */

@@ -8,16 +8,17 @@ import { listQuarantine } from '../../domain/quarantine-list.ts'
 import { showVerification, startVerificationOfAll } from '../../domain/verification-status.ts'
 import { showVerificationOf, startVerification } from '../../domain/verify-on-demand.ts'
 import type { Handlers } from '../handlers.ts'
-import { nextPageLink } from '../page-link.ts'
+import { pageReply } from '../list-reply.ts'
+import { tellNextPage } from '../page-link.ts'
 
 export const adminHandlers = {
   listJobs: async (parts, { caller }) => listJobs(parts, caller),
   showJob: async (parts, { caller, params }) => showJob(parts, caller, params.job),
   runJob: (parts, { caller, params, body }) => runJob(parts, caller, params.job, waitMs(body)),
 
-  async previewCollection(parts, { caller, query, setHeader }) {
-    const { view, next } = await previewCollection(parts, caller, query)
-    if (next !== undefined) setHeader('link', nextPageLink(query, next))
+  async previewCollection(parts, call) {
+    const { view, next } = await previewCollection(parts, call.caller, call.query)
+    tellNextPage(call, next)
     return view
   },
 
@@ -29,10 +30,8 @@ export const adminHandlers = {
   verifyAll: (parts, { caller }) => startVerificationOfAll(parts, caller),
   showVerification: (parts, { caller }) => showVerification(parts, caller),
 
-  async listQuarantine(parts, { caller, query, setHeader }) {
-    const { items, next } = await listQuarantine(parts, caller, query)
-    if (next !== undefined) setHeader('link', nextPageLink(query, next))
-    return [...items]
+  async listQuarantine(parts, call) {
+    return pageReply(call, await listQuarantine(parts, call.caller, call.query))
   },
 } satisfies Pick<
   Handlers,

@@ -1,7 +1,7 @@
 /**
  * Routes of artifacts and their versions, and those that make them from uploads, blobs and URLs.
  */
-import { listArtifacts, listVersions } from '../../domain/artifact-list.ts'
+import { listArtifacts } from '../../domain/artifact-list.ts'
 import {
   deleteArtifact,
   deleteArtifacts,
@@ -12,26 +12,29 @@ import {
 } from '../../domain/artifacts.ts'
 import { convert } from '../../domain/convert.ts'
 import { fetchArtifact } from '../../domain/fetch-artifact.ts'
+import { listVersions } from '../../domain/version-list.ts'
 import { setMaxVersions } from '../../domain/versions.ts'
 import type { Handlers } from '../handlers.ts'
-import { nextPageLink } from '../page-link.ts'
+import { metadataOf, millisOf } from '../list-query.ts'
+import { listReply } from '../list-reply.ts'
 
 export const artifactHandlers = {
-  async listArtifacts(parts, { caller, query, body, setHeader }) {
-    const { items, next } = await listArtifacts(parts, caller, {
-      node: body.node ?? undefined,
-      limit: query.limit,
-      cursor: query.cursor,
-      sort: query.sort,
-      namePrefix: query.name,
-      type: query.type,
-      namespace: query.namespace,
-      state: query.state,
-      createdAfter: query.created_after === undefined ? undefined : query.created_after * 1000,
-    })
-    if (next !== undefined) setHeader('link', nextPageLink(query, next))
-    return [...items]
-  },
+  listArtifacts: (parts, call) =>
+    listReply(call, (page) => {
+      const { caller, query, body } = call
+      return listArtifacts(parts, caller, {
+        ...page,
+        node: body.node ?? undefined,
+        sort: query.sort,
+        namePrefix: query.name,
+        type: query.type,
+        namespace: query.namespace,
+        state: query.state,
+        createdAfter: millisOf(query.created_after),
+        metadata: metadataOf(query),
+        blobUuid: query.blob_uuid,
+      })
+    }),
 
   fetchArtifact: (parts, { caller, body }) =>
     fetchArtifact(parts, caller, {
@@ -60,11 +63,14 @@ export const artifactHandlers = {
 
   deleteArtifact: (parts, { caller, params }) => deleteArtifact(parts, caller, params.artifact_ref),
 
-  async listVersions(parts, { caller, params, query, setHeader }) {
-    const { items, next } = await listVersions(parts, caller, params.artifact_ref, query)
-    if (next !== undefined) setHeader('link', nextPageLink(query, next))
-    return [...items]
-  },
+  listVersions: (parts, call) =>
+    listReply(call, (page) =>
+      listVersions(parts, call.caller, call.params.artifact_ref, {
+        ...page,
+        sort: call.query.sort,
+        createdAfter: millisOf(call.query.created_after),
+      }),
+    ),
 
   async setMaxVersions(parts, { caller, params, body }) {
     const wanted = body.max_versions == null ? undefined : Number(body.max_versions)

@@ -1,21 +1,26 @@
 /**
  * Routes of blobs that answer JSON. Their bytes are sent by `send-blob-data.ts`.
  */
-import { listBlobs, showBlob, showChecksum } from '../../domain/blobs.ts'
+import { listBlobs } from '../../domain/blob-list.ts'
+import { showBlob, showChecksum } from '../../domain/blobs.ts'
 import { findBlobByHash } from '../../domain/find-blob.ts'
 import type { Handlers } from '../handlers.ts'
-import { nextPageLink } from '../page-link.ts'
+import { metadataOf, millisOf } from '../list-query.ts'
+import { listReply } from '../list-reply.ts'
 
 export const blobHandlers = {
-  async listBlobs(parts, { caller, query, body, setHeader }) {
-    const { items, next } = await listBlobs(parts, caller, {
-      node: body.node ?? undefined,
-      limit: query.limit,
-      cursor: query.cursor,
-    })
-    if (next !== undefined) setHeader('link', nextPageLink(query, next))
-    return [...items]
-  },
+  listBlobs: (parts, call) =>
+    listReply(call, (page) => {
+      const { caller, query, body } = call
+      return listBlobs(parts, caller, {
+        ...page,
+        node: body.node ?? undefined,
+        sort: query.sort,
+        state: query.state,
+        createdAfter: millisOf(query.created_after),
+        metadata: metadataOf(query),
+      })
+    }),
 
   showBlob: (parts, { caller, params }) => showBlob(parts, caller, params.blob_uuid),
 

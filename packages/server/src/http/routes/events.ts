@@ -7,7 +7,8 @@ import type { EventView } from '@holdfast/api/schemas'
 import { type EventSelection, listArtifactEvents, listBlobEvents } from '../../domain/events.ts'
 import type { Page } from '../../domain/page.ts'
 import type { Call, Handlers } from '../handlers.ts'
-import { nextPageLink } from '../page-link.ts'
+import { millisOf } from '../list-query.ts'
+import { pageReply } from '../list-reply.ts'
 
 type EventCall = Pick<Call<'listArtifactEvents' | 'listBlobEvents'>, 'query' | 'body' | 'setHeader'>
 
@@ -15,14 +16,13 @@ const selection = ({ query, body }: EventCall): EventSelection => ({
   type: body.event_type ?? query.event_type,
   limit: query.limit ?? Math.min(Number(body.limit ?? defaultEvents), maxEvents),
   cursor: query.cursor,
+  sort: query.sort,
+  createdAfter: millisOf(query.created_after),
 })
 
 /** Only those who page are told of the next page. */
-const reply = (page: Page<EventView>, { query, setHeader }: EventCall): EventView[] => {
-  const paged = query.limit !== undefined || query.cursor !== undefined
-  if (paged && page.next !== undefined) setHeader('link', nextPageLink(query, page.next))
-  return [...page.items]
-}
+const reply = (page: Page<EventView>, call: EventCall): EventView[] =>
+  call.query.limit === undefined && call.query.cursor === undefined ? [...page.items] : pageReply(call, page)
 
 export const eventHandlers = {
   listArtifactEvents: async (parts, call) =>
