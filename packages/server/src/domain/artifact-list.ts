@@ -115,7 +115,7 @@ const filtersOf = (reach: Reach, { column }: Order<ArtifactColumn>, input: Artif
   }
   if (createdAfter !== undefined) {
     if (column === 'created_at') range = laterThan(createdAfter)
-    else rest.push((eb) => eb('created_at', '>', createdAfter))
+    else rest.push((eb) => eb('created_at', '>', Math.floor(createdAfter)))
   }
   if (type && triesType) rest.push((eb) => eb('type', '=', type))
   if (state && triesType) rest.push((eb) => eb('state', '=', state))

@@ -80,7 +80,7 @@ export const listBlobs = async (
           .where('state', '<>', deleted)
         if (node !== undefined) query = query.where('node', '=', node)
         if (state !== undefined) query = query.where('state', '=', state)
-        if (createdAfter !== undefined) query = query.where('created_at', '>', createdAfter)
+        if (createdAfter !== undefined) query = query.where('created_at', '>', Math.floor(createdAfter))
         for (const { key, digest } of values)
           query = query.where((eb) =>
             eb.exists(

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { CompiledQuery } from 'kysely'
 import type { Row } from '../db/schema.ts'
-import { artifactRow, blobRow, namespaceRow } from '../db/test-dialects.ts'
+import { artifactRow, blobRow, namespaceRow, type TestDialect } from '../db/test-dialects.ts'
 import type { Parts } from '../parts.ts'
 import { createTestParts, type TestParts } from '../test-parts.ts'
 import { listValue } from './listed-metadata.ts'
@@ -26,7 +26,6 @@ export interface ListWorld {
   readonly parts: TestParts
   readonly artifacts: readonly ListedArtifact[]
   readonly blobs: readonly Row<'blobs'>[]
-  readonly events: readonly Row<'events'>[]
 }
 
 const uuidOf = (kind: string, n: number): string =>
@@ -34,8 +33,8 @@ const uuidOf = (kind: string, n: number): string =>
   `${((n * 2_654_435_761) >>> 0).toString(16).padStart(8, '0')}-${kind}-4000-8000-${n.toString(16).padStart(12, '0')}`
 
 /** Makes the store. Its times repeat, and so do names, sizes and values: places must be decided by the UUID. */
-export const makeListWorld = async (count: number): Promise<ListWorld> => {
-  const parts = await createTestParts()
+export const makeListWorld = async (count: number, dialect?: TestDialect): Promise<ListWorld> => {
+  const parts = dialect ? await partsOn(dialect) : await createTestParts()
   const begin = parts.clock.now()
   const blobs = Array.from({ length: 60 }, (_, n) =>
     blobRow(uuidOf('b10b', n), {
@@ -95,7 +94,21 @@ export const makeListWorld = async (count: number): Promise<ListWorld> => {
       }
     }
   })
-  return { parts, artifacts, blobs: blobs as Row<'blobs'>[], events: [] }
+  return { parts, artifacts, blobs: blobs as Row<'blobs'>[] }
+}
+
+/** Parts with a database of this kind. */
+const partsOn = async (dialect: TestDialect): Promise<TestParts> => {
+  const store = await dialect.create()
+  const parts = await createTestParts()
+  return {
+    ...parts,
+    db: store.db,
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]()
+      await parts[Symbol.asyncDispose]()
+    },
+  }
 }
 
 /** Listens to the questions that are put to a database. */

@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dialects, type TestDialect } from '../db/test-dialects.ts'
 import { callerOf } from '../test-parts.ts'
 import { type ArtifactListInput, type ArtifactSort, listArtifacts } from './artifact-list.ts'
 import { type ListedArtifact, type ListWorld, listenTo, makeListWorld, plansOf } from './list-fixture.ts'
 import type { Page, PageInput } from './page.ts'
 
 let world: ListWorld
-beforeAll(async () => {
-  world = await makeListWorld(240)
-})
-afterAll(() => world.parts[Symbol.asyncDispose]())
+const makeWorld = (dialect?: TestDialect) => {
+  beforeAll(async () => {
+    world = await makeListWorld(240, dialect)
+  })
+  afterAll(() => world.parts[Symbol.asyncDispose]())
+}
 
 const callers = ['few', 'many', 'friend', 'system'] as const
 const sorts: readonly ArtifactSort[] = [
@@ -103,37 +106,41 @@ const walk = async <T>(limit: number, read: (page: PageInput) => Promise<Page<T>
 const someSorts = (caller: (typeof callers)[number], at: number): readonly ArtifactSort[] =>
   [0, 1, 2].map((n) => sorts[(callers.indexOf(caller) * 2 + at + n * 3) % sorts.length]!)
 
-describe.each(callers)('what %s sees', (caller) => {
-  test.each(filters)('by %s, in order', async (_what, filter) => {
-    const wanted = world.artifacts.filter((artifact) => isWanted(artifact, caller, filter))
-    for (const sort of someSorts(
-      caller,
-      filters.findIndex(([, one]) => one === filter),
-    )) {
-      const views = await walk(40, (page) =>
-        listArtifacts(world.parts, callerOf(caller), { ...page, ...filter, sort }),
-      )
-      expect([sort, views.map(({ uuid }) => uuid)]).toEqual([sort, inOrder(wanted, sort)])
-    }
-  })
+describe.each(dialects)('artifacts on $name', (dialect) => {
+  makeWorld(dialect)
+  describe.each(callers)('what %s sees', (caller) => {
+    test.each(filters)('by %s, in order', async (_what, filter) => {
+      const wanted = world.artifacts.filter((artifact) => isWanted(artifact, caller, filter))
+      for (const sort of someSorts(
+        caller,
+        filters.findIndex(([, one]) => one === filter),
+      )) {
+        const views = await walk(40, (page) =>
+          listArtifacts(world.parts, callerOf(caller), { ...page, ...filter, sort }),
+        )
+        expect([sort, views.map(({ uuid }) => uuid)]).toEqual([sort, inOrder(wanted, sort)])
+      }
+    })
 
-  test('by a blob, in every order', async () => {
-    for (const { uuid } of world.blobs.slice(0, 2))
-      for (const filter of [
-        { blobUuid: uuid },
-        { blobUuid: uuid, type: 'image' as const, metadata: [['os', 'linux']] as const },
-      ])
-        for (const sort of sorts) {
-          const wanted = world.artifacts.filter((artifact) => isWanted(artifact, caller, filter))
-          const views = await walk(3, (page) =>
-            listArtifacts(world.parts, callerOf(caller), { ...page, ...filter, sort }),
-          )
-          expect(views.map((view) => view.uuid)).toEqual(inOrder(wanted, sort))
-        }
+    test('by a blob, in every order', async () => {
+      for (const { uuid } of world.blobs.slice(0, 2))
+        for (const filter of [
+          { blobUuid: uuid },
+          { blobUuid: uuid, type: 'image' as const, metadata: [['os', 'linux']] as const },
+        ])
+          for (const sort of sorts) {
+            const wanted = world.artifacts.filter((artifact) => isWanted(artifact, caller, filter))
+            const views = await walk(3, (page) =>
+              listArtifacts(world.parts, callerOf(caller), { ...page, ...filter, sort }),
+            )
+            expect(views.map((view) => view.uuid)).toEqual(inOrder(wanted, sort))
+          }
+    })
   })
 })
 
 describe.each(['without', 'with'])('plans %s statistics', (statistics) => {
+  makeWorld()
   beforeAll(() => {
     if (statistics === 'without') return
     const file = new DatabaseSync(join(world.parts.config.dataDir, 'holdfast.db'))

@@ -63,7 +63,7 @@ export const listVersions = async (
             'in',
             places.map(({ id }) => Number(id)),
           )
-          .$if(isFiltered, (query) => query.where('versions.created_at', '>', createdAfter!))
+          .$if(isFiltered, (query) => query.where('versions.created_at', '>', Math.floor(createdAfter!)))
           .execute()
         return new Map(rows.map(({ idx, ...blob }) => [idx, { blob, index: idx }]))
       },

@@ -54,7 +54,7 @@ const replaced = [
   'events_by_object',
 ]
 
-const changesOf = ({ integer, keyedTable }: DialectWords): string[] => [
+const changesOf = ({ text, integer, keyedTable }: DialectWords): string[] => [
   `ALTER TABLE artifacts ADD COLUMN updated_at ${integer} NOT NULL DEFAULT 0`,
   `ALTER TABLE artifacts ADD COLUMN size ${integer} NOT NULL DEFAULT 0`,
   `UPDATE artifacts SET
@@ -64,14 +64,14 @@ const changesOf = ({ integer, keyedTable }: DialectWords): string[] => [
       (SELECT blobs.size FROM versions JOIN blobs ON blobs.uuid = versions.blob_uuid
        WHERE versions.artifact_uuid = artifacts.uuid ORDER BY versions.idx DESC LIMIT 1), 0)`,
   `CREATE TABLE metadata_values (
-    object_type TEXT NOT NULL CHECK (object_type IN ('artifact', 'blob')),
-    object_uuid TEXT NOT NULL,
-    namespace TEXT NOT NULL,
-    key TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    owner TEXT NOT NULL,
+    object_type ${text} NOT NULL CHECK (object_type IN ('artifact', 'blob')),
+    object_uuid ${text} NOT NULL,
+    namespace ${text} NOT NULL,
+    key ${text} NOT NULL,
+    digest ${text} NOT NULL,
+    owner ${text} NOT NULL,
     shared ${integer} NOT NULL CHECK (shared IN (0, 1)),
-    name TEXT NOT NULL,
+    name ${text} NOT NULL,
     size ${integer} NOT NULL,
     created_at ${integer} NOT NULL,
     updated_at ${integer} NOT NULL,
