@@ -60,6 +60,7 @@ suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/imag
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
 suite 'browser' node test/browser/upload.ts
+suite 'browser: page' node test/browser/web.ts
 for fault in kill power-loss faulty-disk model isolation fuzz load disk-full client client-memory; do
   suite "faults: $fault" node "test/faults/$fault.ts"
 done

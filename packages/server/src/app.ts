@@ -8,6 +8,7 @@ import packageFile from '../package.json' with { type: 'json' }
 import { verifyToken } from './domain/tokens.ts'
 import { createHttp } from './http/http-server.ts'
 import { buildOpenapi } from './http/openapi.ts'
+import { servePage } from './http/page-files.ts'
 import { rawHandlers } from './http/raw-routes.ts'
 import { adminHandlers } from './http/routes/admin.ts'
 import { adminBackupHandlers } from './http/routes/admin-backup.ts'
@@ -44,6 +45,7 @@ export const createApp = async (parts: Parts): Promise<FastifyInstance> => {
   }))
   await app.register(swagger, { mode: 'static', specification: { document: openapi as never } })
   await app.register(swaggerUi, { routePrefix: '/apidocs', staticCSP: apidocsPolicy })
+  await servePage(app)
   return app
 }
 

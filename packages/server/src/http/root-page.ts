@@ -25,6 +25,7 @@ ul { columns: 16rem }
 <h1>Holdfast</h1>
 <p>This server keeps large files: disk images, build outputs, model weights, backups. They arrive in pieces over
 networks that fail, become versions of named artifacts, and leave again from any offset.</p>
+<p><a href="ui/">See what is here, upload and download</a></p>
 <nav aria-label="Documentation">
 <p><a href="apidocs">The API, to read and to try</a> ·
 <a href="openapi.json">its OpenAPI document</a> ·

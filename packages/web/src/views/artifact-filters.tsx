@@ -1,0 +1,89 @@
+import { useLoad } from '../load.ts'
+import { useSession } from '../session.ts'
+
+interface FiltersProps {
+  readonly values: Readonly<Record<string, string>>
+  /** What is typed, before it is asked for. */
+  readonly name: string
+  readonly onName: (name: string) => void
+  readonly onChange: (changed: Record<string, string>) => void
+}
+
+const types = ['image', 'snapshot', 'label', 'other']
+const states = ['created', 'initial', 'error']
+const orders: Readonly<Record<string, string>> = {
+  '-created_at': 'newest first',
+  created_at: 'oldest first',
+  name: 'by name',
+  '-name': 'by name, backwards',
+}
+
+interface ChoiceProps {
+  readonly label: string
+  readonly value: string | undefined
+  readonly options: Readonly<Record<string, string>>
+  readonly onChange: (value: string) => void
+}
+
+const Choice = ({ label, value = '', options, onChange }: ChoiceProps) => (
+  <label>
+    {label}
+    <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+      {Object.entries(options).map(([option, text]) => (
+        <option key={option} value={option}>
+          {text}
+        </option>
+      ))}
+    </select>
+  </label>
+)
+
+const withAll = (values: readonly string[]): Record<string, string> => ({
+  '': 'all',
+  ...Object.fromEntries(values.map((value) => [value, value])),
+})
+
+export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
+  const { client } = useSession()
+  const namespaces = useLoad((signal) => client.namespaces.list({ signal }), [])
+  const names = namespaces.data?.map((namespace) => namespace.name) ?? []
+  return (
+    <search class="filters">
+      <label class="grow">
+        Name begins with
+        <input
+          type="search"
+          value={name}
+          onInput={(event) => onName(event.currentTarget.value)}
+          spellcheck={false}
+        />
+      </label>
+      <Choice
+        label="Type"
+        value={values.type}
+        options={withAll(types)}
+        onChange={(type) => onChange({ type })}
+      />
+      <Choice
+        label="State"
+        value={values.state}
+        options={withAll(states)}
+        onChange={(state) => onChange({ state })}
+      />
+      {names.length > 1 && (
+        <Choice
+          label="Namespace"
+          value={values.namespace}
+          options={withAll(names)}
+          onChange={(namespace) => onChange({ namespace })}
+        />
+      )}
+      <Choice
+        label="Order"
+        value={values.sort ?? '-created_at'}
+        options={orders}
+        onChange={(sort) => onChange({ sort })}
+      />
+    </search>
+  )
+}

@@ -1,0 +1,32 @@
+/**
+ * The web page in a real browser, against a real server: every flow of a person, and what the page must never do.
+ *
+ * It wants Chromium: Debian's, or the one that `TEST_CHROMIUM` names.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startServer } from '../support/server.ts'
+import { firstSteps } from './web/first-steps.ts'
+import { check, complaints, conclude, openBrowser } from './web/stage.ts'
+
+const directory = await mkdtemp(join(tmpdir(), 'holdfast-web-'))
+const browser = await openBrowser()
+const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'warn' } })
+const flows = { firstSteps }
+const wanted = process.argv.slice(2)
+try {
+  for (const [name, flow] of Object.entries(flows)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue
+    console.log(`-- ${name}`)
+    await flow(browser, server, directory).catch((error: unknown) =>
+      check(`${name} comes to its end`, false, error instanceof Error ? error.message : error),
+    )
+  }
+  check('no console error, and no request to another host', complaints.length === 0, complaints)
+} finally {
+  await browser.close()
+  await server.remove()
+  await rm(directory, { recursive: true, force: true })
+}
+conclude()
