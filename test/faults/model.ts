@@ -114,6 +114,11 @@ class Lane {
     }
   }
 
+  /** What the server has printed last. */
+  output(): string {
+    return this.#place?.server.output().slice(-3000) ?? ''
+  }
+
   async end(): Promise<void> {
     if (!this.#place) return
     const { server, agent } = this.#place
@@ -206,6 +211,7 @@ const runLane = async (number: number): Promise<void> => {
       .play(smallest, (line) => console.log(`  ${line}`))
       .catch((error) => console.log(wordsOf(error)))
     console.log(JSON.stringify(smallest))
+    console.log(lane.output())
   } catch (error) {
     report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
   } finally {
