@@ -3,7 +3,7 @@
  * one line of JSON, what came of it, and exits with 0; a failure is printed as JSON too, with exit code 3.
  */
 import { readFileSync } from 'node:fs'
-import { createClient, fileStateStore, type RetryOptions } from '@holdfast/client/node'
+import { createClient, fileDigestMemory, fileStateStore, type RetryOptions } from '@holdfast/client/node'
 
 /** One transfer. */
 export interface ClientJob {
@@ -33,7 +33,12 @@ const peakMiB = (): number =>
   Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024
 
 const run = async ({ upload, download, state, ...options }: ClientJob): Promise<ClientNews> => {
-  await using client = createClient({ ...options, namespace: 'system', stateStore: fileStateStore(state) })
+  await using client = createClient({
+    ...options,
+    namespace: 'system',
+    stateStore: fileStateStore(state),
+    digestMemory: fileDigestMemory(state),
+  })
   if (upload) {
     const { resumed, sent, hit } = await client.upload(upload)
     return { resumed, moved: sent, hit, peakMiB: peakMiB() }

@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { createClient, fileStateStore, type NodeClient } from '@holdfast/client/node'
+import { createClient, fileDigestMemory, fileStateStore, type NodeClient } from '@holdfast/client/node'
 import type { Line } from './client-line.ts'
 import type { ClientJob, ClientNews } from './client-process.ts'
 import type { Random, Report } from './harness.ts'
@@ -169,6 +169,7 @@ export class Runner {
       key,
       namespace: 'system',
       stateStore: fileStateStore(state),
+      digestMemory: fileDigestMemory(state),
       ...settings,
     })
     return await run(client).then(

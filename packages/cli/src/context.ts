@@ -85,14 +85,18 @@ export class Context implements AsyncDisposable {
       throw new UserError(`the server's URL must begin with http:// or https://, and ${url} does not`)
     }
     // Help and mistakes need none of this, so that it is loaded here
-    const { createClient, defaultStateDirectory, fileStateStore } = await import('@holdfast/client/node')
+    const { createClient, defaultStateDirectory, fileDigestMemory, fileStateStore } = await import(
+      '@holdfast/client/node'
+    )
+    const state = defaultStateDirectory(this.host.environment)
     const { patience } = this.options
     return createClient({
       url,
       ...(namespace === undefined ? {} : { namespace }),
       ...(key === undefined ? {} : { key }),
       signal: this.signal,
-      stateStore: fileStateStore(defaultStateDirectory(this.host.environment)),
+      stateStore: fileStateStore(state),
+      digestMemory: fileDigestMemory(state),
       userAgent: `holdfast/${version}`,
       // Without patience, a server that does not answer at once is not asked again
       retry: patience === 0 ? { attempts: 1, patienceMs: 0 } : { patienceMs: patience * 1000 },

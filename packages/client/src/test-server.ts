@@ -4,7 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from '../../../test/support/server.ts'
-import { createClient, fileStateStore, type NodeClient, type NodeClientOptions } from './node/index.ts'
+import {
+  createClient,
+  fileDigestMemory,
+  fileStateStore,
+  type NodeClient,
+  type NodeClientOptions,
+} from './node/index.ts'
 import { quickRetry } from './test-retry.ts'
 
 export interface TestServer {
@@ -34,6 +40,7 @@ export const startTestServer = async (settings: Record<string, string> = {}): Pr
         key: server.systemKey,
         retry: quickRetry,
         stateStore: fileStateStore(join(directory, 'state')),
+        digestMemory: fileDigestMemory(join(directory, 'state')),
         ...options,
       })
       clients.push(client)

@@ -84,6 +84,11 @@ export interface UploadOptions<Source = WebSource> extends UploadTarget {
   readonly size?: number
   /** Ask for the content by its SHA-512 and skip sending it on a hit. Default true. */
   readonly lookup?: boolean
+  /**
+   * Hash the file even if its digest is known from before and it has not changed since (Node). Default false: such a
+   * file is not read when the server has its content.
+   */
+  readonly rehash?: boolean
   /** Keep what is needed to continue after a restart, and continue. Default true where the source allows it. */
   readonly resume?: boolean
   readonly onProgress?: (progress: UploadProgress) => void

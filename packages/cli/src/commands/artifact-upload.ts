@@ -10,6 +10,7 @@ interface UploadCommandOptions {
   readonly source_url?: string
   readonly shared?: boolean
   readonly checksum: boolean
+  readonly rehash?: boolean
   readonly namespace?: string
   readonly type?: 'image' | 'other'
   readonly each?: boolean
@@ -45,7 +46,9 @@ export const addArtifactUpload = (artifact: Command): void => {
       'artifact upload --each --jobs 4 build/*.img',
       'artifact upload nightly - < nightly.tar',
     ],
-    more: 'The file is hashed while it is sent; when the server has the content already, the rest is not sent.',
+    more:
+      'The file is hashed while it is sent; when the server has the content already, the rest is not sent. ' +
+      'A file that has not changed since it was hashed last is not even read then.',
   })
     .usage('[options] <name> <source>\n       holdfast artifact upload [options] --each <source...>')
     .argument('<name>', 'name of the artifact')
@@ -53,6 +56,7 @@ export const addArtifactUpload = (artifact: Command): void => {
     .option('--source_url <url>', 'act as if this artifact was downloaded from this URL')
     .option('--checksum', 'look for the content on the server first (default)')
     .option('--no-checksum', 'send the file even if the server has its content')
+    .option('--rehash', 'hash the file even if it is unchanged since it was hashed last')
     .option('--namespace <namespace>', 'make it in another namespace')
     .addOption(
       artifact
@@ -64,7 +68,7 @@ export const addArtifactUpload = (artifact: Command): void => {
     .option('-j, --jobs <number>', 'how many files of --each go at the same time', wholeNumber(1), 3)
   addShared(command).action(
     action(async (context, first: string, rest: string[], options: UploadCommandOptions) => {
-      const { each = false, checksum, jobs, shared, namespace, source_url, type } = options
+      const { each = false, checksum, rehash, jobs, shared, namespace, source_url, type } = options
       const items = itemsOf([first, ...rest], each)
       const labelOf = ({ name }: Item) => name
       await runAll(items, jobs, context.signal, labelOf, async ({ name, source }) => {
@@ -76,7 +80,8 @@ export const addArtifactUpload = (artifact: Command): void => {
           ...(source_url === undefined ? {} : { sourceUrl: source_url }),
           ...(type === 'other' ? { artifactType: type } : {}),
         }
-        announce(context, await upload(context, { target, source, label, lookup: checksum }), label)
+        const order = { target, source, label, lookup: checksum, ...(rehash === undefined ? {} : { rehash }) }
+        announce(context, await upload(context, order), label)
       })
     }),
   )

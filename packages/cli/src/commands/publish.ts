@@ -16,6 +16,7 @@ interface PublishOptions {
   readonly share?: true
   readonly maxVersions?: number
   readonly namespace?: string
+  readonly rehash?: boolean
 }
 
 const isUrl = (source: string): boolean => /^https?:\/\//i.test(source)
@@ -35,7 +36,7 @@ const makeVersion = async (
   name: string,
   options: PublishOptions,
 ): Promise<ArtifactView> => {
-  const { namespace, share } = options
+  const { namespace, share, rehash } = options
   const place = {
     ...(namespace === undefined ? {} : { namespace }),
     ...(share === undefined ? {} : { shared: share }),
@@ -47,7 +48,12 @@ const makeVersion = async (
     if (context.shape !== 'json') context.print(`Created artifact ${artifact.uuid}`)
     return artifact
   }
-  const result = await upload(context, { target: { name, ...place }, source, label: '' })
+  const result = await upload(context, {
+    target: { name, ...place },
+    source,
+    label: '',
+    ...(rehash === undefined ? {} : { rehash }),
+  })
   if (context.shape !== 'json') announce(context, result)
   return result.artifact
 }
@@ -86,6 +92,7 @@ export const fillPublish = (command: Command): void => {
   })
     .option('--name <name>', 'name of the artifact (default: that of the file)')
     .option('--label <label>', 'point this label (NAME or NAMESPACE/NAME) at the new version')
+    .option('--rehash', 'hash the file even if it is unchanged since it was hashed last')
     .option('--share', 'share it with every namespace (only for the namespace system)')
     .option('--max-versions <number>', 'how many versions the artifact keeps', wholeNumber(1))
     .option('--namespace <namespace>', 'make it in another namespace')

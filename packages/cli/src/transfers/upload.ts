@@ -14,6 +14,8 @@ export interface UploadOrder {
   /** Tells it from other transfers of the same run; empty when there is only one. */
   readonly label: string
   readonly lookup?: boolean
+  /** Do not trust a digest from an earlier run, even if the file looks unchanged. */
+  readonly rehash?: boolean
 }
 
 interface OpenSource {
@@ -52,6 +54,7 @@ export const upload = async (context: Context, order: UploadOrder): Promise<Uplo
       ...target,
       source,
       ...(order.lookup === undefined ? {} : { lookup: order.lookup }),
+      ...(order.rehash === undefined ? {} : { rehash: order.rehash }),
       onUpload: ({ uuid, node, resumed }) => {
         uploadUuid = uuid
         onServer = resumed

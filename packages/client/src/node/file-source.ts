@@ -1,28 +1,43 @@
+import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { SourceChangedError } from '../errors.ts'
 import type { PumpBody } from '../transport.ts'
 import type { UploadSource } from '../uploads/source.ts'
 import type { SourceIdentity } from '../uploads/state.ts'
+import { type DigestMemory, type FileState, fileState } from './digest-memory.ts'
 import { HashThread } from './hash-thread.ts'
 
 const pieceBytes = 1024 * 1024
 
-/** A file by its path. The open file is read, so that a new file put under the same name changes nothing. */
-export const openFileSource = async (path: string): Promise<UploadSource> => {
+/**
+ * A file by its path. The open file is read, so that a new file put under the same name changes nothing. Its digest is
+ * kept in `digests`, if there is such a memory.
+ */
+export const openFileSource = async (path: string, digests?: DigestMemory): Promise<UploadSource> => {
   const handle = await open(path, 'r')
   try {
-    const stat = await handle.stat()
+    const stat = await handle.stat({ bigint: true })
     if (!stat.isFile()) throw new TypeError(`${path} is not a regular file`)
-    return new FileSource(handle, resolve(path), {
+    const identity = {
       id: `${stat.dev}:${stat.ino}`,
-      size: stat.size,
-      mtime: stat.mtimeMs,
-    })
+      size: Number(stat.size),
+      mtime: mtimeOf(stat),
+    }
+    return new FileSource(handle, resolve(path), identity, { digests, state: fileState(stat) })
   } catch (error) {
     await handle.close()
     throw error
   }
+}
+
+/** Milliseconds with their fraction, as `Stats.mtimeMs` has them. */
+const mtimeOf = ({ mtimeNs }: BigIntStats): number => Number(mtimeNs) / 1e6
+
+/** Where the file's digest is remembered, and for which state. */
+interface Remembered {
+  readonly digests: DigestMemory | undefined
+  readonly state: FileState
 }
 
 class FileSource implements UploadSource {
@@ -31,13 +46,15 @@ class FileSource implements UploadSource {
   readonly description: string
   readonly identity: SourceIdentity
   readonly #handle: FileHandle
+  readonly #remembered: Remembered
   #hash: HashThread | undefined
   #closed = false
   /** Pumps under way: the file is closed after the last. */
   readonly #reads = new Set<Promise<unknown>>()
 
-  constructor(handle: FileHandle, path: string, identity: SourceIdentity) {
+  constructor(handle: FileHandle, path: string, identity: SourceIdentity, remembered: Remembered) {
     this.#handle = handle
+    this.#remembered = remembered
     this.description = path
     this.identity = identity
   }
@@ -56,7 +73,12 @@ class FileSource implements UploadSource {
 
   acknowledge(): void {}
 
+  async knownDigest(): Promise<string | undefined> {
+    return await this.#remembered.digests?.recall(this.#remembered.state)
+  }
+
   async hash(onProgress: (done: number) => void, signal: AbortSignal): Promise<string> {
+    const startedAt = Date.now()
     const hash = new HashThread()
     this.#hash = hash
     hash.onProgress = onProgress
@@ -64,16 +86,26 @@ class FileSource implements UploadSource {
     signal.addEventListener('abort', stop, { once: true })
     try {
       hash.advance(this.#handle.fd, this.size)
-      return await hash.digest()
+      const sha512 = await hash.digest()
+      await this.#remember(sha512, startedAt)
+      return sha512
     } finally {
       signal.removeEventListener('abort', stop)
       hash.close()
     }
   }
 
+  /** Only if the file is still what it was, and nothing can have changed it unseen since the reading began. */
+  async #remember(sha512: string, startedAt: number): Promise<void> {
+    const { digests, state } = this.#remembered
+    if (digests === undefined || startedAt < state.settledAt || this.#closed) return
+    const { state: now } = fileState(await this.#handle.stat({ bigint: true }))
+    if (now === state.state) await digests.remember(state, sha512)
+  }
+
   async verify(): Promise<void> {
-    const stat = await this.#handle.stat()
-    if (stat.size !== this.identity.size || stat.mtimeMs !== this.identity.mtime) {
+    const stat = await this.#handle.stat({ bigint: true })
+    if (Number(stat.size) !== this.identity.size || mtimeOf(stat) !== this.identity.mtime) {
       throw new SourceChangedError(`${this.description} was changed while it was uploaded`)
     }
   }

@@ -4,6 +4,7 @@ import { type Client, createClientOn } from '../client.ts'
 import type { ClientOptions, WebSource } from '../types.ts'
 import type { StateStore } from '../uploads/state.ts'
 import { openWebSource } from '../uploads/web-source.ts'
+import { type DigestMemory, fileDigestMemory } from './digest-memory.ts'
 import { downloadInNode, type NodeTarget } from './download.ts'
 import { openFileSource } from './file-source.ts'
 import { fileStateStore } from './file-state-store.ts'
@@ -12,6 +13,7 @@ import { nodeTransport } from './node-transport.ts'
 
 export * from '../index.ts'
 export { ConfigError, loadConfig, type UserConfig } from './config.ts'
+export { type DigestMemory, fileDigestMemory } from './digest-memory.ts'
 export type { NodeTarget } from './download.ts'
 export { defaultStateDirectory, fileStateStore } from './file-state-store.ts'
 
@@ -23,18 +25,21 @@ export type NodeClient = Client<NodeSource, NodeTarget>
 export interface NodeClientOptions extends ClientOptions {
   /** Where records of unfinished uploads are kept; default the user's state directory. `null`: nowhere. */
   readonly stateStore?: StateStore | null
+  /** Where digests of files are kept; default the user's state directory, and nowhere without a `stateStore`. */
+  readonly digestMemory?: DigestMemory | null
 }
 
 /** A client on `node:http`. Close it, or declare it with `await using`, when it is no longer needed. */
 export const createClient = (options: NodeClientOptions): NodeClient => {
   const createHash = () => new HashThread()
+  const { digestMemory = options.stateStore === null ? null : fileDigestMemory() } = options
   return createClientOn<NodeSource, NodeTarget>(options, {
     transport: nodeTransport(),
     createHash,
     stateStore: options.stateStore === null ? undefined : (options.stateStore ?? fileStateStore()),
     async openSource(upload) {
       const { source } = upload
-      if (typeof source === 'string') return await openFileSource(source)
+      if (typeof source === 'string') return await openFileSource(source, digestMemory ?? undefined)
       if (source instanceof Readable && source.readableObjectMode) {
         throw new TypeError('the stream gives objects, not bytes')
       }

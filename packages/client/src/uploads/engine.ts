@@ -22,6 +22,8 @@
  *   afterwards, by the size and the digest of the blob they made. When such a server says that the upload is gone, an
  *   earlier, lost attempt may have worked: if it has a blob with our digest, that one is used (adding a blob that is the
  *   newest version already changes nothing).
+ * - **A file hashed before** and unchanged since is looked up before it is read (`digest-memory.ts`); a hit then reads nothing.
+ *   A miss goes on as if nothing were known, with a fresh digest.
  * - **A blob found by its digest** may be gone at the conversion. Then the upload goes on where it was left.
  *
  * A record of the upload is kept (`state.ts`) from before the first byte until the version exists. An aborted or
@@ -111,6 +113,8 @@ export const runUpload = async <Source, To>(
 
 const transfer = async (run: UploadRun): Promise<UploadResult> => {
   const { source, options, signal } = run
+  const early = await hitWithoutReading(run)
+  if (early) return early
   const hashMeter = new PhaseMeter<UploadProgress>(options.onProgress, { phase: 'hash', resumed: 0 })
   const hashing = source
     .hash((done) => hashMeter.at(done, source.size), signal)
@@ -139,6 +143,20 @@ const transfer = async (run: UploadRun): Promise<UploadResult> => {
       await afterFailure(run, error, restarts)
     }
   }
+}
+
+/** Asks for what an earlier reading of the unchanged source found. */
+const hitWithoutReading = async (run: UploadRun): Promise<UploadResult | undefined> => {
+  const { source, options, memory } = run
+  if (options.lookup === false || options.rehash) return undefined
+  const sha512 = await source.knownDigest?.()
+  const blob = sha512 && (await lookUp(run, sha512))
+  const artifact = blob && (await convertBlob(run, blob, sha512))
+  if (!artifact) return undefined
+  // An interrupted upload of the same file is of no use any more
+  await memory.recall()
+  await memory.abandon()
+  return result(run, artifact, sha512, true)
 }
 
 /** Decides whether a run may start over with a new upload; throws `error` otherwise. */

@@ -19,6 +19,8 @@ export interface UploadSource {
   body(offset: number, length: number): RequestBody
   /** The server has everything before `offset`. */
   acknowledge(offset: number): void
+  /** The SHA-512 that an earlier reading of the same, unchanged bytes gave, where such things are remembered. */
+  knownDigest?(): Promise<string | undefined>
   /**
    * The SHA-512 of everything, lower-case hex; undefined without a hash on this platform. For repeatable sources a
    * read of its own that begins now and runs beside the sending, for streams it follows `prepare`.
