@@ -44,23 +44,26 @@ prepare() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
-      file zsh fish postgresql >/dev/null &&
+      file zsh fish postgresql nginx-light wrk >/dev/null &&
     apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
+  command -v go >/dev/null || apt-get install -y -qq --no-install-recommends golang-go >/dev/null || return 1
   python3 -m venv "$work/python" &&
     "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
-  scripts/make-test-images.sh "$work/images"
+  scripts/make-test-images.sh "$work/images" || return 1
+  TEST_TUSD_DIR=$work/go node test/bench/peers/tusd-program.ts
 }
 
 suite 'readme test command' npm test
 suite 'restarts' npx vitest run --project restarts
 suite 'preparation' counted prepare
-export TEST_IMAGES=$work/images TEST_PYTHON=$work/python/bin/python
+export TEST_IMAGES=$work/images TEST_PYTHON=$work/python/bin/python TEST_TUSD_DIR=$work/go
 python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
 suite 'browser' node test/browser/upload.ts
 suite 'browser: page' node test/browser/web.ts
+suite 'bench' node test/bench/main.ts --short --json "$work/bench.json"
 for fault in kill power-loss faulty-disk model isolation fuzz load disk-full client client-memory; do
   suite "faults: $fault" node "test/faults/$fault.ts"
 done

@@ -1,13 +1,15 @@
 /** What benchmarks have in common: how they are called, what machine they ran on, and how their figures are printed. */
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
+import type { Options } from './part.ts'
+import type { Report } from './report.ts'
 
 export interface Bench {
   /** One line. */
   readonly summary: string
-  /** Each option with its meaning and default. */
-  readonly options: Readonly<Record<string, string>>
-  run(words: readonly string[]): Promise<void>
+  readonly options: Options
+  /** Measures, as the words after its name say. Throws when a peer cannot be set up. */
+  run(words: readonly string[]): Promise<Report>
 }
 
 export const MiB = 1024 * 1024

@@ -7,34 +7,25 @@
  * nobody pays for what the other left. Every download is compared with the file.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { type FileHandle, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { login } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
-import {
-  type Bench,
-  describeMachine,
-  describeSize,
-  describeSource,
-  formatTable,
-  MiB,
-  median,
-  parseSize,
-} from './bench.ts'
+import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
 import { findOfficialClient } from './official-client.ts'
+import { type Options, parseOptions, withDirectory } from './part.ts'
+import { type Figure, type Outcome, type Report, speedRatio } from './report.ts'
+import { makeFile, sha512Of, stamp } from './source-file.ts'
 
-const options = {
-  '--size SIZE': 'size of the file, such as 256MiB (default: 1GiB)',
-  '--rounds N': 'measurements of each figure, of which the median counts (default: 3)',
-  '--delay MS,MS': 'added round trips to measure (default: 0,20)',
+const options: Options = {
+  size: ['1GiB', 'size of the file'],
+  rounds: ['5', 'measurements of each figure, of which the median counts'],
+  delay: ['0,20', 'added round trips to measure, in ms'],
 }
+const short = { size: '8MiB', rounds: '1', delay: '0' }
 
 const ours = fileURLToPath(new URL('../../packages/cli/bin/holdfast', import.meta.url))
 const proxy = fileURLToPath(new URL('./delay-proxy.ts', import.meta.url))
@@ -55,45 +46,32 @@ interface Setting {
   readonly contestants: readonly [Contestant, Contestant]
 }
 
-const run = async (words: readonly string[]): Promise<void> => {
-  const { values } = parseArgs({
-    args: [...words],
-    options: {
-      size: { type: 'string', default: '1GiB' },
-      rounds: { type: 'string', default: '3' },
-      delay: { type: 'string', default: '0,20' },
-    },
-  })
-  const size = parseSize(values.size)
-  const rounds = Number(values.rounds)
-  const delays = values.delay.split(',').map(Number)
-  if (!(Number.isInteger(rounds) && rounds > 0)) throw new Error(`not a number of rounds: ${values.rounds}`)
+const run = (words: readonly string[]): Promise<Report> => {
+  const values = parseOptions(options, short, words)
+  const size = parseSize(values.size!)
+  const delays = values.delay!.split(',').map(Number)
   if (!delays.every((ms) => ms >= 0)) throw new Error(`not a list of milliseconds: ${values.delay}`)
-
-  const directory = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
-  try {
+  return withDirectory(async (directory) => {
     const official = findOfficialClient(directory)
     const version = execFileSync(ours, ['--version'], { encoding: 'utf8' }).trim()
-    console.log(describeMachine())
-    console.log(`holdfast ${version} (${describeSource()}); ${official.description}`)
-    console.log(`${describeSize(size)}, median of ${rounds}\n`)
+    console.log(`holdfast ${version}; ${official.description}; ${describeSize(size)}`)
     const path = join(directory, 'source')
     const file = await makeFile(path, size)
     const contestants = [
       { name: 'holdfast', program: ours },
       { name: 'sf-client', program: official.program },
     ] as const
-    const rows: string[][] = []
+    const found = []
     for (const delay of delays) {
-      const times = await measure({ directory, file, path, size, contestants }, delay, rounds)
-      rows.push(...tasks.map((task) => rowOf(`${task}, ${delay} ms`, size, times[task])))
+      const times = await measure({ directory, file, path, size, contestants }, delay, Number(values.rounds))
+      found.push(...tasks.map((task) => resultOf(`${task}, ${delay} ms`, size, times[task])))
     }
     await file.close()
-    console.log()
-    console.log(formatTable(['', 'holdfast', 'MiB/s', 'sf-client', 'MiB/s', 'ratio', 'from', 'to'], rows))
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+    return {
+      figures: found.flatMap(({ figures }) => figures),
+      outcomes: found.map(({ outcome }) => outcome),
+    }
+  })
 }
 
 export const bench: Bench = {
@@ -105,12 +83,20 @@ export const bench: Bench = {
 /** Seconds of each round: ours and theirs. */
 type Times = Readonly<Record<Task, [number, number][]>>
 
-const rowOf = (what: string, size: number, rounds: readonly (readonly [number, number])[]): string[] => {
-  const [mine, theirs] = [median(rounds.map(([time]) => time)), median(rounds.map(([, time]) => time))]
-  const ratios = rounds.map(([a, b]) => b / a)
-  const cells = [mine, theirs].flatMap((time) => [`${time.toFixed(2)} s`, (size / MiB / time).toFixed(0)])
-  const spread = [theirs / mine, Math.min(...ratios), Math.max(...ratios)]
-  return [what, ...cells, ...spread.map((ratio) => `${ratio.toFixed(2)}x`)]
+const resultOf = (
+  task: string,
+  bytes: number,
+  rounds: readonly (readonly [number, number])[],
+): { figures: Figure[]; outcome: Outcome } => {
+  const samples = (which: 0 | 1) => rounds.map((pair) => ({ seconds: pair[which], bytes }))
+  const [mine, theirs] = [samples(0), samples(1)]
+  return {
+    figures: [
+      { task, contestant: 'holdfast', samples: mine },
+      { task, contestant: 'sf-client', samples: theirs },
+    ],
+    outcome: speedRatio(`${task}, holdfast / sf-client`, mine, theirs),
+  }
 }
 
 /** All rounds at one delay, on a fresh server. */
@@ -164,7 +150,7 @@ const playRound = async (
     const timed = async (task: Task, words: readonly string[]) => {
       times.set(`${contestant.name} ${task}`, await timeOf(place, contestant, words))
     }
-    await stamp(place)
+    await stamp(place.file)
     await timed('upload of new content', ['artifact', 'upload', name, place.path])
     await digested(place, name)
     await timed('upload, content known', ['artifact', 'upload', `${name}-again`, place.path])
@@ -214,30 +200,6 @@ const digested = async ({ server }: Place, name: string): Promise<void> => {
   const system = await login(server.url, 'system', server.systemKey)
   const { blob_uuid: blob } = (await system.get(`/artifacts/${name}`)).json
   while ((await system.get(`/blobs/${blob}/checksum/sha256`)).json === null) await sleep(100)
-}
-
-/** A file of bytes that do not repeat within any chunk. */
-const makeFile = async (path: string, size: number): Promise<FileHandle> => {
-  const file = await open(path, 'wx+')
-  const block = randomBytes(MiB)
-  for (let at = 0; at < size; at += MiB) {
-    block.writeBigUInt64LE(BigInt(at))
-    await file.write(block, 0, Math.min(MiB, size - at), at)
-  }
-  return file
-}
-
-const stampBytes = 64
-
-/** Makes the file's content new to the server. */
-const stamp = async ({ file }: Setting): Promise<void> => {
-  await file.write(randomBytes(stampBytes), 0, stampBytes, 0)
-}
-
-const sha512Of = async (path: string): Promise<string> => {
-  const hash = createHash('sha512')
-  for await (const bytes of createReadStream(path, { highWaterMark: MiB })) hash.update(bytes)
-  return hash.digest('hex')
 }
 
 interface Line {

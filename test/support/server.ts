@@ -43,6 +43,8 @@ export interface StartOptions {
   readonly port?: number
   /** Start it with a clock that `jump` moves. */
   readonly hasFakeClock?: boolean
+  /** A module that is loaded into the process before its own, with a channel to it; instead of the fake clock. */
+  readonly preload?: URL
 }
 
 /** A port nobody listened on a moment ago. */
@@ -59,18 +61,15 @@ export const freePort = async (): Promise<number> => {
 export const spawnServer = (
   settings: Readonly<Record<string, string>>,
   hasFakeClock = false,
+  preload: URL | undefined = hasFakeClock ? fakeClockFile : undefined,
 ): { child: ChildProcess; output(): string } => {
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('HOLDFAST_')),
   )
-  const child = spawn(
-    process.execPath,
-    [...(hasFakeClock ? ['--import', fakeClockFile.href] : []), mainFile],
-    {
-      env: { ...environment, NODE_ENV: 'production', ...settings },
-      stdio: ['ignore', 'pipe', 'pipe', ...(hasFakeClock ? (['ipc'] as const) : [])],
-    },
-  )
+  const child = spawn(process.execPath, [...(preload ? ['--import', preload.href] : []), mainFile], {
+    env: { ...environment, NODE_ENV: 'production', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe', ...(preload ? (['ipc'] as const) : [])],
+  })
   let text = ''
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part))
@@ -83,6 +82,7 @@ export const startServer = async ({
   settings = {},
   port,
   hasFakeClock,
+  preload,
 }: StartOptions = {}): Promise<RunningServer> => {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-test-')))
   const address = `127.0.0.1:${port ?? (await freePort())}`
@@ -97,6 +97,7 @@ export const startServer = async ({
       ...settings,
     },
     hasFakeClock,
+    preload,
   )
   const ended = once(child, 'exit')
   const deadline = Date.now() + startTimeoutMs

@@ -1,0 +1,183 @@
+/**
+ * Downloads of what lies in the page cache, beside nginx sending the same file by sendfile: the whole, from an offset,
+ * 16 at once, and many small ones. Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`).
+ */
+import { copyFile, link } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
+import { type LoadRequest, sendLoad } from './load.ts'
+import { measured, type Options, parseOptions, withDirectory } from './part.ts'
+import { startBareNode } from './peers/bare-node.ts'
+import { type Holdfast, startHoldfast } from './peers/holdfast.ts'
+import { startNginx } from './peers/nginx.ts'
+import type { Peer } from './peers/peer.ts'
+import { cpuRatio, memoryOutcome, type Report, speedRatio } from './report.ts'
+import { playRounds, samplesOf } from './rounds.ts'
+import { makeFile, sha512Of } from './source-file.ts'
+import { wrk } from './wrk.ts'
+
+const clients = 16
+const connections = 16
+const smallSize = 4096
+
+const options: Options = {
+  size: ['1GiB', 'size of the file'],
+  rounds: ['5', 'measurements of each figure, of which the median counts'],
+  seconds: ['3', 'length of a measurement of small downloads'],
+}
+const short = { size: '16MiB', rounds: '1', seconds: '1' }
+
+/** How a server is asked for the two files. */
+interface Source extends Peer {
+  readonly whole: LoadRequest
+  readonly small: LoadRequest
+  /** The same as `whole`, without the bytes before `offset`. */
+  from(offset: number): LoadRequest
+}
+
+const run = (words: readonly string[]): Promise<Report> => {
+  const values = parseOptions(options, short, words)
+  return withDirectory(async (directory, closing) => {
+    const size = parseSize(values.size!)
+    const rounds = Number(values.rounds)
+    const seconds = Number(values.seconds)
+    const paths = { whole: join(directory, 'source'), small: join(directory, 'small') }
+    await (await makeFile(paths.whole, size)).close()
+    await (await makeFile(paths.small, smallSize)).close()
+    const checking = closing(await startHoldfast(directory, { name: 'holdfast' }))
+    const trusting = closing(
+      await startHoldfast(directory, {
+        name: 'holdfast, no checks',
+        settings: { HOLDFAST_READ_VERIFY: 'off' },
+      }),
+    )
+    const nginx = closing(await startNginx(directory))
+    const bare = closing(await startBareNode(directory))
+    console.log([checking, nginx, bare].map(({ description }) => description).join('; '))
+    for (const { root } of [nginx, bare]) {
+      await link(paths.whole, join(root, 'whole')).catch(() => copyFile(paths.whole, join(root, 'whole')))
+      await copyFile(paths.small, join(root, 'small'))
+    }
+    const sources: Source[] = [
+      await store(checking, paths, size),
+      await store(trusting, paths, size),
+      plain(nginx),
+      plain(bare),
+    ]
+    const digest = await sha512Of(paths.whole)
+    for (const { name, port, whole } of sources) {
+      const [received] = (await sendLoad(port, [[{ ...whole, digest: true }]])).clients
+      if (received!.requests[0]!.sha512 !== digest) throw new Error(`${name} sends other bytes`)
+    }
+
+    const contest = (bytes: number, requests: (source: Source) => LoadRequest[]) =>
+      sources.map((source) => ({
+        name: source.name,
+        run: () =>
+          measured(source, async () => {
+            const result = await sendLoad(
+              source.port,
+              requests(source).map((request) => [request]),
+            )
+            return { seconds: result.seconds, bytes }
+          }),
+      }))
+    const tasks = {
+      whole: `download of ${describeSize(size)}`,
+      half: 'download of the second half',
+      many: `${clients} downloads of ${describeSize(size / 4)} at once`,
+      small: `downloads of ${describeSize(smallSize)}`,
+    }
+    const figures = [
+      ...(await playRounds(
+        tasks.whole,
+        rounds,
+        contest(size, ({ whole }) => [whole]),
+      )),
+      ...(await playRounds(
+        tasks.half,
+        rounds,
+        contest(size / 2, (source) => [source.from(size / 2)]),
+      )),
+      ...(await playRounds(
+        tasks.many,
+        rounds,
+        contest((size / 4) * clients, (source) =>
+          Array.from({ length: clients }, () => source.from((size / 4) * 3)),
+        ),
+      )),
+      ...(await playRounds(
+        tasks.small,
+        rounds,
+        sources.map((source) => ({
+          name: source.name,
+          run: () => measured(source, () => wrk(source.port, source.small, { connections, seconds })),
+        })),
+      )),
+    ]
+    const of = (task: keyof typeof tasks, name: string) => samplesOf(figures, tasks[task], name)
+    const ours = ['holdfast', 'holdfast, no checks']
+    return {
+      figures,
+      outcomes: [
+        speedRatio('whole, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atLeast: 1 }),
+        cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
+        speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
+        cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
+        speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
+        speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx')),
+        speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
+          atLeast: 0.8,
+        }),
+        speedRatio('16 at once, checks / nginx', of('many', ours[0]!), of('many', 'nginx'), { atLeast: 0.8 }),
+        speedRatio('small, checks / nginx', of('small', ours[0]!), of('small', 'nginx')),
+        speedRatio('small, checks / bare node', of('small', ours[0]!), of('small', 'bare node')),
+        memoryOutcome(
+          'peak RSS in downloads',
+          figures.filter(({ contestant }) => ours.includes(contestant)).flatMap(({ samples }) => samples),
+          { atMost: 250 },
+        ),
+      ],
+    }
+  })
+}
+
+export const bench: Bench = {
+  summary: 'from the page cache: whole, from an offset, 16 at once, many small ones; nginx with sendfile',
+  options,
+  run,
+}
+
+const plain = (peer: Peer): Source => ({
+  ...peer,
+  whole: { method: 'GET', target: '/whole' },
+  small: { method: 'GET', target: '/small' },
+  // The bare server knows no ranges and sends the whole
+  from: (offset) => ({
+    method: 'GET',
+    target: '/whole',
+    headers: { Range: `bytes=${offset}-` },
+    expect: [200, 206],
+  }),
+})
+
+/** Puts both files into one of our servers. */
+const store = async (
+  peer: Holdfast,
+  paths: { whole: string; small: string },
+  size: number,
+): Promise<Source & Holdfast> => {
+  const put = async (name: string, path: string, length: number): Promise<string> => {
+    await sendLoad(peer.port, [peer.requests({ path, offset: 0, length, piece: 64 * MiB, name })])
+    await peer.digested(name)
+    return (await peer.session.get(`/artifacts/${name}`)).json.blob_uuid as string
+  }
+  const whole = await put('whole', paths.whole, size)
+  const small = await put('small', paths.small, smallSize)
+  const get = (blob: string, query = ''): LoadRequest => ({
+    method: 'GET',
+    target: `/blobs/${blob}/data${query}`,
+    headers: peer.headers,
+  })
+  return { ...peer, whole: get(whole), small: get(small), from: (offset) => get(whole, `?offset=${offset}`) }
+}

@@ -1,0 +1,24 @@
+/**
+ * Loaded into a server that is measured: tells, when asked over the process's channel, for how long its event loop took
+ * up nothing new, and begins anew. A timer of 1 ms is the probe; what Node reports includes that millisecond.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { isMainThread } from 'node:worker_threads'
+
+/** What is asked, and the same with the answer in ms. */
+export interface LoopDelay {
+  readonly loopDelay: number
+}
+
+const resolution = 1
+
+if (isMainThread && process.send) {
+  const histogram = monitorEventLoopDelay({ resolution })
+  histogram.enable()
+  process.on('message', (message: object) => {
+    if (!('loopDelay' in message)) return
+    const delay = Math.max(0, histogram.percentile(99) / 1e6 - resolution)
+    histogram.reset()
+    process.send!({ loopDelay: delay } satisfies LoopDelay)
+  })
+}

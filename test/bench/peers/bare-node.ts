@@ -1,0 +1,46 @@
+/** The floor of the platform: Node's own HTTP server, without a store around it. */
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../support/server.ts'
+import { type Peer, startPeer, type UploadPeer } from './peer.ts'
+
+const filesServer = fileURLToPath(new URL('./bare-node-server.ts', import.meta.url))
+const fastifyServer = fileURLToPath(new URL('./bare-fastify-server.ts', import.meta.url))
+
+export interface BareNode extends UploadPeer {
+  /** Where the files lie that it serves. */
+  readonly root: string
+}
+
+/** Starts a server that writes each body to a file, and sends files. */
+export const startBareNode = async (directory: string): Promise<BareNode> => {
+  const root = join(directory, 'bare-node')
+  await mkdir(root)
+  const port = await freePort()
+  const started = await startPeer('bare node', port, [process.execPath, filesServer, String(port), root])
+  const stored = new Set<string>()
+  return {
+    name: 'bare node',
+    description: `Node ${process.version}`,
+    port,
+    root,
+    ...started,
+    takesPieces: false,
+    requests({ path, offset, length, name }) {
+      stored.add(name)
+      return [{ method: 'PUT', target: `/${name}`, body: { path, offset, length }, expect: [201] }]
+    },
+    async clean() {
+      for (const name of stored) await rm(join(root, name), { force: true })
+      stored.clear()
+    },
+  }
+}
+
+/** Starts a Fastify server of which every route answers the same JSON. */
+export const startBareFastify = async (json: string): Promise<Peer> => {
+  const port = await freePort()
+  const started = await startPeer('bare Fastify', port, [process.execPath, fastifyServer, String(port), json])
+  return { name: 'bare Fastify', description: 'Fastify', port, ...started }
+}

@@ -1,0 +1,117 @@
+/** The server of this repository, as the bench starts it and speaks to it. */
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { login, type Session } from '../../support/api.ts'
+import { startServer } from '../../support/server.ts'
+import { describeSource } from '../bench.ts'
+import type { LoopDelay } from '../loop-delay.ts'
+import { piecesOf, type UploadPeer } from './peer.ts'
+
+export interface Holdfast extends UploadPeer {
+  readonly url: string
+  readonly session: Session
+  /** Headers of every request. */
+  readonly headers: Readonly<Record<string, string>>
+  /** 99th percentile, in ms, of the time for which the event loop took up nothing new since this was asked last. */
+  loopDelay(): Promise<number>
+  /** Stops it and leaves its data. */
+  halt(): Promise<void>
+  /** Waits until all digests of an artifact's blob are made, which the server does after an upload. */
+  digested(name: string): Promise<void>
+}
+
+/** A digest is made at 200 MiB/s and more; nobody waits this long for one. */
+const digestTimeoutMs = 10 * 60_000
+
+export interface HoldfastOptions {
+  readonly name?: string
+  readonly settings?: Readonly<Record<string, string>>
+  /** Where its data lies; a directory of its own when absent. */
+  readonly dataDir?: string
+}
+
+/**
+ * Starts it with default settings, except for what a bench needs: tokens that last, no housekeeping in the middle of a
+ * measurement, what was deleted collected at once, and no log of requests (the peers write none either).
+ */
+export const startHoldfast = async (
+  directory: string,
+  {
+    name = 'holdfast',
+    settings = {},
+    dataDir = join(directory, name.replaceAll(/\W+/g, '-')),
+  }: HoldfastOptions = {},
+): Promise<Holdfast> => {
+  const server = await startServer({
+    dataDir,
+    preload: new URL('../loop-delay.ts', import.meta.url),
+    settings: {
+      HOLDFAST_LOG_LEVEL: 'warn',
+      HOLDFAST_TOKEN_LIFETIME: '86400',
+      HOLDFAST_VERIFY_INTERVAL: '0',
+      HOLDFAST_JOB_INTERVAL: '3600',
+      HOLDFAST_COLLECT_GRACE: '0',
+      HOLDFAST_LEASE_LIFETIME: '1',
+      ...settings,
+    },
+  })
+  const session = await login(server.url, 'system', server.systemKey)
+  const headers = { Authorization: `Bearer ${session.token}` }
+  const stored = new Set<string>()
+  const digested = async (artifact: string) => {
+    const { blob_uuid: blob } = (await session.get(`/artifacts/${artifact}`)).json
+    const deadline = Date.now() + digestTimeoutMs
+    while ((await session.get(`/blobs/${blob}/checksum/sha256`)).json === null) {
+      if (Date.now() > deadline) throw new Error(`the digests of ${artifact} were never made`)
+      await sleep(100)
+    }
+  }
+  return {
+    name,
+    description: `holdfast ${describeSource()}`,
+    port: Number(new URL(server.url).port),
+    pid: server.pid,
+    url: server.url,
+    session,
+    headers,
+    takesPieces: true,
+    requests(upload) {
+      stored.add(upload.name)
+      return [
+        { method: 'POST', target: '/upload', headers, body: { text: '{}' }, save: { upload: 'json.uuid' } },
+        ...piecesOf(upload).map(({ body }) => ({
+          method: 'POST',
+          target: '/upload/{upload}',
+          headers,
+          body,
+        })),
+        {
+          method: 'POST',
+          target: `/artifacts/upload/${upload.name}`,
+          headers,
+          body: { text: '{"upload_uuid": "{upload}"}' },
+        },
+      ]
+    },
+    async clean() {
+      for (const artifact of stored) {
+        await digested(artifact)
+        await session.delete(`/artifacts/${artifact}`)
+      }
+      stored.clear()
+      await session.post('/admin/jobs/collect-blobs', { wait: 60 })
+    },
+    digested,
+    async loopDelay() {
+      const answered = once(server.process, 'message', { signal: AbortSignal.timeout(30_000) })
+      server.process.send({ loopDelay: 0 } satisfies LoopDelay)
+      const [{ loopDelay }] = (await answered) as [LoopDelay]
+      return loopDelay
+    },
+    async halt() {
+      await server.stop()
+    },
+    stop: () => server.remove(),
+  }
+}

@@ -1,0 +1,44 @@
+/** Rounds in which contestants take turns, so that what the machine does besides hits all of them alike. */
+import { runCommand } from './load.ts'
+import type { Figure, Sample } from './report.ts'
+
+export interface Contestant {
+  readonly name: string
+  /** Does the task once; preparations and cleaning are not part of what the sample says. */
+  run(round: number): Promise<Sample>
+}
+
+/**
+ * Lets each contestant do a task once a round, in an order that moves on with every round, after one round that does
+ * not count. Before every measurement what is dirty in memory is written to the disk: nobody pays for another.
+ */
+export const playRounds = async (
+  task: string,
+  rounds: number,
+  contestants: readonly Contestant[],
+): Promise<Figure[]> => {
+  const samples = contestants.map((): Sample[] => [])
+  for (let round = -1; round < rounds; round++) {
+    for (let turn = 0; turn < contestants.length; turn++) {
+      const which = (turn + round + 1) % contestants.length
+      const contestant = contestants[which]!
+      await runCommand('sync')
+      const sample = await contestant.run(round)
+      if (round < 0) continue
+      samples[which]!.push(sample)
+      console.log(`${task}, round ${round + 1}, ${contestant.name}: ${sample.seconds.toFixed(4)} s`)
+    }
+  }
+  return contestants.map(({ name }, which) => ({ task, contestant: name, samples: samples[which]! }))
+}
+
+/** The samples of one contestant. */
+export const samplesOf = (
+  figures: readonly Figure[],
+  task: string,
+  contestant: string,
+): readonly Sample[] => {
+  const found = figures.find((figure) => figure.task === task && figure.contestant === contestant)
+  if (!found) throw new Error(`${contestant} did not take part in ${task}`)
+  return found.samples
+}
