@@ -3,10 +3,11 @@
  * references by artifacts of others are not counted.
  */
 import type { ArtifactView } from '@holdfast/api/schemas'
+import { prepared } from '../db/prepared.ts'
 import type { Row } from '../db/schema.ts'
 import { readMetadataOf } from './metadata.ts'
 import { batches, isShown } from './versions.ts'
-import { type Reach, readableArtifacts, type Sql } from './visibility.ts'
+import { preparedReach, type Reach, readableArtifacts, type Sql } from './visibility.ts'
 
 /** The version of this view's form, as the original counts it. */
 const viewVersion = 6
@@ -84,23 +85,7 @@ type ShownVersion = Pick<Row<'versions'>, 'idx' | 'blob_uuid' | 'created_at'> &
 const readVersions = async (sql: Sql, artifactUuids: readonly string[]) => {
   const byArtifact = new Map<string, ShownVersion[]>()
   for (const uuids of batches(artifactUuids)) {
-    const rows = await sql
-      .selectFrom('versions')
-      .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
-      .innerJoin('blobs', 'blobs.uuid', 'versions.blob_uuid')
-      .select([
-        'versions.artifact_uuid',
-        'versions.idx',
-        'versions.blob_uuid',
-        'versions.created_at',
-        'blobs.size',
-        'blobs.state',
-      ])
-      .where('versions.artifact_uuid', 'in', uuids)
-      .where(isShown)
-      .orderBy('versions.artifact_uuid')
-      .orderBy('versions.idx')
-      .execute()
+    const rows = await selectVersions(sql, { uuids })
     for (const { artifact_uuid, ...version } of rows) {
       const list = byArtifact.get(artifact_uuid)
       if (list) list.push(version)
@@ -110,20 +95,42 @@ const readVersions = async (sql: Sql, artifactUuids: readonly string[]) => {
   return byArtifact
 }
 
+const selectVersions = prepared((sql, { uuids }: { uuids: readonly string[] }) =>
+  sql
+    .selectFrom('versions')
+    .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
+    .innerJoin('blobs', 'blobs.uuid', 'versions.blob_uuid')
+    .select([
+      'versions.artifact_uuid',
+      'versions.idx',
+      'versions.blob_uuid',
+      'versions.created_at',
+      'blobs.size',
+      'blobs.state',
+    ])
+    .where('versions.artifact_uuid', 'in', uuids)
+    .where(isShown)
+    .orderBy('versions.artifact_uuid')
+    .orderBy('versions.idx'),
+)
+
 /** How many live versions that `reach` may see hold each of these blobs. */
 const countReferences = async (sql: Sql, reach: Reach, blobUuids: readonly string[]) => {
   const counts = new Map<string, number>()
   for (const uuids of batches(blobUuids)) {
-    const rows = await sql
-      .selectFrom('versions')
-      .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
-      .select(['versions.blob_uuid', (eb) => eb.fn.countAll<number>().as('count')])
-      .where('versions.blob_uuid', 'in', uuids)
-      .where('versions.live', '=', 1)
-      .where(readableArtifacts(reach))
-      .groupBy('versions.blob_uuid')
-      .execute()
+    const rows = await selectReferences(sql, { uuids, reach: preparedReach(reach) })
     for (const { blob_uuid, count } of rows) counts.set(blob_uuid, Number(count))
   }
   return counts
 }
+
+const selectReferences = prepared((sql, { uuids, reach }: { uuids: readonly string[]; reach: Reach }) =>
+  sql
+    .selectFrom('versions')
+    .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
+    .select(['versions.blob_uuid', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('versions.blob_uuid', 'in', uuids)
+    .where('versions.live', '=', 1)
+    .where(readableArtifacts(reach))
+    .groupBy('versions.blob_uuid'),
+)

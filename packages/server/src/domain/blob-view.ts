@@ -3,10 +3,11 @@
  * follows from versions, uses and metadata that it may see itself.
  */
 import type { BlobView, Checksums, Metadata } from '@holdfast/api/schemas'
+import { prepared } from '../db/prepared.ts'
 import type { Row } from '../db/schema.ts'
 import type { Parts } from '../parts.ts'
 import { readMetadataOf } from './metadata.ts'
-import { type Reach, readableArtifacts, type Sql } from './visibility.ts'
+import { preparedReach, type Reach, readableArtifacts, type Sql } from './visibility.ts'
 
 export interface BlobViewOptions {
   /** The asker's namespace, whose lease on a blob is told as `expires_at`. */
@@ -61,7 +62,25 @@ const whatIsSeen = async (
   { leasesOf }: BlobViewOptions,
 ): Promise<Map<string, Seen>> => {
   const seen = new Map<string, Seen>(uuids.map((uuid) => [uuid, { references: 0 }]))
-  const versions = await sql
+  const within = preparedReach(reach)
+  const versions = await selectVersions(sql, { uuids, reach: within })
+  for (const { blob_uuid, references, since } of versions)
+    Object.assign(seen.get(blob_uuid)!, { references: Number(references), since: Number(since) })
+
+  const uses = await selectUses(sql, { uuids, reach: within })
+  for (const { blob_uuid, used_at } of uses) seen.get(blob_uuid)!.lastUse = Number(used_at)
+
+  if (leasesOf !== undefined) {
+    const leases = await selectLeases(sql, { uuids, namespace: leasesOf, now })
+    for (const { blob_uuid, expires_at } of leases) seen.get(blob_uuid)!.leasedUntil = expires_at
+  }
+  return seen
+}
+
+type OfBlobs = { readonly uuids: readonly string[]; readonly reach: Reach }
+
+const selectVersions = prepared((sql, { uuids, reach }: OfBlobs) =>
+  sql
     .selectFrom('versions')
     .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
     .where('versions.blob_uuid', 'in', uuids)
@@ -71,32 +90,27 @@ const whatIsSeen = async (
       'versions.blob_uuid',
       fn.sum<number>('versions.live').as('references'),
       fn.min('versions.created_at').as('since'),
-    ])
-    .execute()
-  for (const { blob_uuid, references, since } of versions)
-    Object.assign(seen.get(blob_uuid)!, { references: Number(references), since: Number(since) })
+    ]),
+)
 
-  const uses = await sql
+const selectUses = prepared((sql, { uuids, reach }: OfBlobs) =>
+  sql
     .selectFrom('blob_uses')
     .where('blob_uuid', 'in', uuids)
     .$if(reach !== 'all', (query) => query.where('namespace', 'in', reach as readonly string[]))
     .groupBy('blob_uuid')
-    .select(({ fn }) => ['blob_uuid', fn.max('used_at').as('used_at')])
-    .execute()
-  for (const { blob_uuid, used_at } of uses) seen.get(blob_uuid)!.lastUse = Number(used_at)
+    .select(({ fn }) => ['blob_uuid', fn.max('used_at').as('used_at')]),
+)
 
-  if (leasesOf !== undefined) {
-    const leases = await sql
+const selectLeases = prepared(
+  (sql, { uuids, namespace, now }: { uuids: readonly string[]; namespace: string; now: number }) =>
+    sql
       .selectFrom('leases')
       .where('blob_uuid', 'in', uuids)
-      .where('namespace', '=', leasesOf)
+      .where('namespace', '=', namespace)
       .where('expires_at', '>', now)
-      .select(['blob_uuid', 'expires_at'])
-      .execute()
-    for (const { blob_uuid, expires_at } of leases) seen.get(blob_uuid)!.leasedUntil = expires_at
-  }
-  return seen
-}
+      .select(['blob_uuid', 'expires_at']),
+)
 
 const seconds = (millis: number): number => millis / 1000
 

@@ -2,12 +2,13 @@
  * Finding a blob by its digest: what a client asks before it sends bytes that may be here already.
  */
 import type { BlobView } from '@holdfast/api/schemas'
+import { fixed, prepared, type QueryValues } from '../db/prepared.ts'
 import type { Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { blobView } from './blob-view.ts'
 import { type HashAlgorithm, recordUse, requireAlgorithm } from './blobs.ts'
 import { leaseBlob } from './leases.ts'
-import { reachOf, readableBlobs, type Sql } from './visibility.ts'
+import { preparedReach, type Reach, reachOf, readableBlobs, type Sql } from './visibility.ts'
 
 /** Nobody can make two contents with one of these digests, so they may stand for the content. */
 const leadsToReuse = (algorithm: HashAlgorithm): boolean => algorithm === 'sha512' || algorithm === 'sha256'
@@ -41,17 +42,36 @@ const lookUp = async (
   caller: Caller,
   algorithm: HashAlgorithm,
   hash: string,
-): Promise<Row<'blobs'> | undefined> =>
+): Promise<Row<'blobs'> | undefined> => {
+  const [found] = await selectByDigest(sql, {
+    algorithm: fixed(algorithm),
+    digest: hash.toLowerCase(),
+    reach: preparedReach(await reachOf(sql, caller)),
+    namespace: caller.namespace,
+    now: parts.clock.now(),
+  })
+  return found
+}
+
+interface DigestQuestion extends QueryValues {
+  readonly algorithm: HashAlgorithm
+  readonly digest: string
+  readonly reach: Reach
+  readonly namespace: string
+  readonly now: number
+}
+
+const selectByDigest = prepared((sql, { algorithm, digest, reach, namespace, now }: DigestQuestion) =>
   sql
     .selectFrom('blobs')
     .selectAll()
-    .where(algorithm, '=', hash.toLowerCase())
+    .where(algorithm, '=', digest)
     .where('state', '=', 'created')
-    .where(readableBlobs(await reachOf(sql, caller), caller, parts.clock.now()))
+    .where(readableBlobs(reach, { namespace }, now))
     // Two contents may share a sha1 or xxh128.
     .orderBy('created_at')
-    .limit(1)
-    .executeTakeFirst()
+    .limit(1),
+)
 
 /** A miss costs no transaction. A hit is looked up again in one, as it may have gone between. */
 const leaseIfStillThere = async (

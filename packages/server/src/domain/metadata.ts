@@ -9,6 +9,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import { maxMetadataBytes } from '@holdfast/api/limits'
 import { sql as raw } from 'kysely'
 import type { Sql } from '../db/database.ts'
+import { fixed, prepared } from '../db/prepared.ts'
 import type { MetadataObjectType, Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { recordEvent } from './events.ts'
@@ -16,6 +17,7 @@ import { listValue } from './listed-metadata.ts'
 import {
   findArtifact,
   findBlob,
+  preparedReach,
   type Reach,
   reachOf,
   requireNamespace,
@@ -43,22 +45,33 @@ export const readMetadataOf = async (
 ): Promise<Map<string, Record<string, unknown>>> => {
   const result = new Map<string, Record<string, unknown>>(uuids.map((uuid) => [uuid, {}]))
   for (let start = 0; start < uuids.length; start += uuidsPerQuery) {
-    const rows = await sql
-      .selectFrom('metadata')
-      .select(['object_uuid', 'namespace', 'key', 'value'])
-      .where('object_type', '=', objectType)
-      .where('object_uuid', 'in', uuids.slice(start, start + uuidsPerQuery))
-      .$if(objectType === 'blob', (query) =>
-        query.where((eb) => withinReach(reach)(eb.ref('metadata.namespace'))),
-      )
-      .orderBy('key')
-      .execute()
+    const rows = await selectMetadata(sql, {
+      objectType: fixed(objectType),
+      uuids: uuids.slice(start, start + uuidsPerQuery),
+      reach: preparedReach(reach),
+    })
     // What counts most is set last.
     rows.sort((a, b) => rank(reach, b) - rank(reach, a))
     for (const row of rows) define(result.get(row.object_uuid)!, row.key, JSON.parse(row.value))
   }
   return result
 }
+
+const selectMetadata = prepared(
+  (
+    sql,
+    { objectType, uuids, reach }: { objectType: MetadataObjectType; uuids: readonly string[]; reach: Reach },
+  ) =>
+    sql
+      .selectFrom('metadata')
+      .select(['object_uuid', 'namespace', 'key', 'value'])
+      .where('object_type', '=', objectType)
+      .where('object_uuid', 'in', uuids)
+      .$if(objectType === 'blob', (query) =>
+        query.where((eb) => withinReach(reach)(eb.ref('metadata.namespace'))),
+      )
+      .orderBy('key'),
+)
 
 /** The own namespace comes first in a reach; for `system`, which reaches all, its name has to be asked for. */
 const rank = (reach: Reach, row: Pick<Row<'metadata'>, 'namespace'>): number =>

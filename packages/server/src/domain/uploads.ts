@@ -10,6 +10,7 @@ import { HoldfastError, isHoldfastError } from '@holdfast/api/errors'
 import type { UploadView } from '@holdfast/api/schemas'
 import type { Transaction } from 'kysely'
 import type { Sql } from '../db/database.ts'
+import { prepared } from '../db/prepared.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { type Hold, requireRoomForUpload } from './admission.ts'
@@ -253,14 +254,14 @@ const forgetRowsWithoutFiles = async (parts: Parts, idleSince: number): Promise<
 
 /** The caller's upload of this UUID; malformed, unknown and foreign ones are `upload_not_found` alike. */
 export const findUpload = async (sql: Sql, caller: Caller, uuid: string): Promise<Row<'uploads'>> => {
-  const row = await sql
-    .selectFrom('uploads')
-    .selectAll()
-    .where('uuid', '=', uuid.toLowerCase())
-    .executeTakeFirst()
+  const [row] = await selectUpload(sql, { uuid: uuid.toLowerCase() })
   if (!row || !ownsUpload(caller, row)) throw new HoldfastError('upload_not_found')
   return row
 }
+
+const selectUpload = prepared((sql, { uuid }: { uuid: string }) =>
+  sql.selectFrom('uploads').selectAll().where('uuid', '=', uuid),
+)
 
 /** Whether an upload (or what became of it) is the caller's business. */
 export const ownsUpload = (caller: Caller, { namespace }: { readonly namespace: string }): boolean =>

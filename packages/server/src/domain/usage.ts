@@ -13,6 +13,7 @@ import type { UsageView } from '@holdfast/api/schemas'
 import { sql } from 'kysely'
 import type { Config } from '../config.ts'
 import { deleted, type Sql } from '../db/database.ts'
+import { prepared } from '../db/prepared.ts'
 import type { Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { recordEvent } from './events.ts'
@@ -46,16 +47,19 @@ const limitsFor = (config: Config, row: LimitColumns): Limits => {
 
 /** The limits of a namespace; of one that does not exist the defaults. */
 export const limitsOf = async (sql: Sql, config: Config, namespace: string): Promise<Limits> => {
-  const row = await sql
-    .selectFrom('namespaces')
-    .select(['name', 'max_bytes', 'max_artifacts', 'max_uploads'])
-    .where('name', '=', namespace)
-    .executeTakeFirst()
+  const [row] = await selectLimits(sql, { namespace })
   return limitsFor(
     config,
     row ?? { name: namespace, max_bytes: null, max_artifacts: null, max_uploads: null },
   )
 }
+
+const selectLimits = prepared((sql, { namespace }: { namespace: string }) =>
+  sql
+    .selectFrom('namespaces')
+    .select(['name', 'max_bytes', 'max_artifacts', 'max_uploads'])
+    .where('name', '=', namespace),
+)
 
 const liveBlobsOf = (read: Sql, namespace: string) =>
   read

@@ -12,6 +12,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { expressionBuilder } from 'kysely'
 import { deleted, type Sql } from '../db/database.ts'
+import { fixed, prepared } from '../db/prepared.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller } from '../parts.ts'
 
@@ -24,16 +25,23 @@ export const systemNamespace = 'system'
 export type Reach = 'all' | readonly string[]
 
 export const reachOf = async (sql: Sql, caller: Pick<Caller, 'namespace'>): Promise<Reach> => {
-  if (caller.namespace === systemNamespace) return 'all'
-  const trusting = await sql
+  const { namespace } = caller
+  if (namespace === systemNamespace) return 'all'
+  const trusting = await selectTrusting(sql, { namespace })
+  return [namespace, ...trusting.map((row) => row.namespace)]
+}
+
+const selectTrusting = prepared((sql, { namespace }: { namespace: string }) =>
+  sql
     .selectFrom('trusts')
     .select('namespace')
-    .where('trusted', '=', caller.namespace)
-    .where('namespace', '<>', caller.namespace)
-    .orderBy('namespace')
-    .execute()
-  return [caller.namespace, ...trusting.map((row) => row.namespace)]
-}
+    .where('trusted', '=', namespace)
+    .where('namespace', '<>', namespace)
+    .orderBy('namespace'),
+)
+
+/** A reach as a value of a prepared query. */
+export const preparedReach = (reach: Reach): Reach => (reach === 'all' ? fixed(reach) : reach)
 
 /** Whether objects of `namespace` are within reach. */
 export const mayAct = (reach: Reach, namespace: string): boolean =>
@@ -134,13 +142,12 @@ export const findArtifact = async (
   return found
 }
 
-const findByUuid = (sql: Sql, reach: Reach, uuid: string) =>
-  sql
-    .selectFrom('artifacts')
-    .selectAll()
-    .where('uuid', '=', uuid)
-    .where(readableArtifacts(reach))
-    .executeTakeFirst()
+const findByUuid = async (sql: Sql, reach: Reach, uuid: string): Promise<Row<'artifacts'> | undefined> =>
+  (await selectByUuid(sql, { reach: preparedReach(reach), uuid }))[0]
+
+const selectByUuid = prepared((sql, { reach, uuid }: { reach: Reach; uuid: string }) =>
+  sql.selectFrom('artifacts').selectAll().where('uuid', '=', uuid).where(readableArtifacts(reach)),
+)
 
 /**
  * Each part of the question has an index of its own, so that the time does not tell how many foreign artifacts have
@@ -204,13 +211,12 @@ export const requireNamespace = async (
 }
 
 /** The live namespace of this name, whoever asks. */
-export const findNamespace = (sql: Sql, name: string): Promise<Row<'namespaces'> | undefined> =>
-  sql
-    .selectFrom('namespaces')
-    .selectAll()
-    .where('name', '=', name)
-    .where('state', '<>', deleted)
-    .executeTakeFirst()
+export const findNamespace = async (sql: Sql, name: string): Promise<Row<'namespaces'> | undefined> =>
+  (await selectNamespace(sql, { name }))[0]
+
+const selectNamespace = prepared((sql, { name }: { name: string }) =>
+  sql.selectFrom('namespaces').selectAll().where('name', '=', name).where('state', '<>', deleted),
+)
 
 /** Refuses everybody but `system`. */
 export const requireSystem = (caller: Pick<Caller, 'namespace'>): void => {
