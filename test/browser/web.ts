@@ -8,18 +8,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from '../support/server.ts'
 import { firstSteps } from './web/first-steps.ts'
+import { seed } from './web/seed.ts'
 import { check, complaints, conclude, openBrowser } from './web/stage.ts'
+import { lookAtViews } from './web/views.ts'
 
 const directory = await mkdtemp(join(tmpdir(), 'holdfast-web-'))
 const browser = await openBrowser()
 const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'warn' } })
-const flows = { firstSteps }
+const flows: Record<string, () => Promise<void>> = {
+  firstSteps: () => firstSteps(browser, server, directory),
+  views: async () => lookAtViews(browser, server, (await seed(server)).artifact),
+}
 const wanted = process.argv.slice(2)
 try {
   for (const [name, flow] of Object.entries(flows)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue
     console.log(`-- ${name}`)
-    await flow(browser, server, directory).catch((error: unknown) =>
+    await flow().catch((error: unknown) =>
       check(`${name} comes to its end`, false, error instanceof Error ? error.message : error),
     )
   }

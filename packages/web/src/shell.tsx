@@ -19,7 +19,7 @@ const NavLink = ({ to, children }: { to: string; children: ComponentChildren }) 
 const skipToMain = () => document.querySelector<HTMLElement>('main h1')?.focus()
 
 export const Shell = ({ children }: { children: ComponentChildren }) => {
-  const { namespace } = useSession()
+  const { namespace, isSystem } = useSession()
   const leave = () => {
     stopUploads()
     signOut()
@@ -44,6 +44,8 @@ export const Shell = ({ children }: { children: ComponentChildren }) => {
                 </span>
               )}
             </NavLink>
+            <NavLink to="/overview">Overview</NavLink>
+            <NavLink to="/administration">{isSystem ? 'Administration' : 'Access'}</NavLink>
           </ul>
         </nav>
         <p>

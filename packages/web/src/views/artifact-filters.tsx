@@ -16,6 +16,24 @@ const orders: Readonly<Record<string, string>> = {
   created_at: 'oldest first',
   name: 'by name',
   '-name': 'by name, backwards',
+  '-size': 'largest first',
+  '-updated_at': 'last changed first',
+}
+
+const metadataText = (values: Readonly<Record<string, string>>): string => {
+  const found = Object.entries(values).find(([name]) => name.startsWith('metadata.'))
+  return found ? `${found[0].slice('metadata.'.length)}=${found[1]}` : ''
+}
+
+/** Takes the old condition away and sets the new one, if `key=value` was typed. */
+const metadataChange = (values: Readonly<Record<string, string>>, text: string): Record<string, string> => {
+  const [key = '', ...rest] = text.split('=')
+  const cleared = Object.keys(values).filter((name) => name.startsWith('metadata.'))
+  const value = rest.join('=').trim()
+  return {
+    ...Object.fromEntries(cleared.map((name) => [name, ''])),
+    ...(key.trim() && value ? { [`metadata.${key.trim()}`]: value } : {}),
+  }
 }
 
 interface ChoiceProps {
@@ -78,6 +96,15 @@ export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
           onChange={(namespace) => onChange({ namespace })}
         />
       )}
+      <label>
+        Metadata
+        <input
+          value={metadataText(values)}
+          onChange={(event) => onChange(metadataChange(values, event.currentTarget.value))}
+          placeholder="key=value"
+          spellcheck={false}
+        />
+      </label>
       <Choice
         label="Order"
         value={values.sort ?? '-created_at'}

@@ -1,0 +1,106 @@
+import type { ArtifactView } from '@holdfast/client/browser'
+import { useState } from 'preact/hooks'
+import { commands } from '../../commands.ts'
+import { useAction, useLoad } from '../../load.ts'
+import { Command, CommandButton } from '../../parts/copy-button.tsx'
+import { Loading } from '../../parts/loading.tsx'
+import { Problem } from '../../parts/problem.tsx'
+import { useSession } from '../../session.ts'
+
+/** Text is shown as it is, everything else as JSON. What is typed is text. */
+const show = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+interface MetadataTableProps {
+  readonly artifact: ArtifactView
+  readonly mayChange: boolean
+}
+
+export const MetadataTable = ({ artifact: { uuid }, mayChange }: MetadataTableProps) => {
+  const { client } = useSession()
+  const loaded = useLoad((signal) => client.artifacts.metadata.show(uuid, { signal }), [uuid])
+  const [key, setKey] = useState('')
+  const [value, setValue] = useState('')
+  const setting = useAction(() => client.artifacts.metadata.set(uuid, key.trim(), value))
+  const removing = useAction((name: string) => client.artifacts.metadata.delete(uuid, name))
+  const onSubmit = async (event: Event) => {
+    event.preventDefault()
+    if (!(await setting.run())) return
+    setKey('')
+    setValue('')
+    loaded.reload()
+  }
+  return (
+    <section aria-labelledby="metadata">
+      <h2 id="metadata">Metadata</h2>
+      <Loading of={loaded}>
+        {(metadata) =>
+          Object.keys(metadata).length === 0 ? (
+            <p class="minor">None.</p>
+          ) : (
+            <div class="scroll">
+              <table>
+                <tbody>
+                  {Object.entries(metadata).map(([name, held]) => (
+                    <tr key={name}>
+                      <th scope="row">{name}</th>
+                      <td class="text">{show(held)}</td>
+                      <td class="actions">
+                        {mayChange && (
+                          <>
+                            <button
+                              type="button"
+                              class="small secondary"
+                              aria-label={`Edit ${name}`}
+                              onClick={() => {
+                                setKey(name)
+                                setValue(show(held))
+                              }}
+                            >
+                              Edit
+                            </button>
+                            <button
+                              type="button"
+                              class="small secondary"
+                              aria-label={`Delete ${name}`}
+                              onClick={async () => (await removing.run(name)) && loaded.reload()}
+                            >
+                              Delete
+                            </button>
+                            <CommandButton text={commands.deleteMetadata(uuid, name)} />
+                          </>
+                        )}
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          )
+        }
+      </Loading>
+      <Problem error={removing.error} />
+      {mayChange && (
+        <details>
+          <summary>Set a value</summary>
+          <form onSubmit={onSubmit}>
+            <div class="row">
+              <label>
+                Key
+                <input value={key} onInput={(event) => setKey(event.currentTarget.value)} required />
+              </label>
+              <label class="grow">
+                Value
+                <input value={value} onInput={(event) => setValue(event.currentTarget.value)} />
+              </label>
+              <button type="submit" aria-busy={setting.isBusy}>
+                Set
+              </button>
+            </div>
+            <Problem error={setting.error} />
+            <Command text={commands.setMetadata(uuid, key || 'KEY', value || 'VALUE')} />
+          </form>
+        </details>
+      )}
+    </section>
+  )
+}
