@@ -1,9 +1,9 @@
 """A running Holdfast server and the official Shaken Fist client, unmodified, talking to it."""
-import hashlib
 import json
 import os
 import pathlib
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -34,6 +34,7 @@ class Server:
         self.port = free_port()
         self.settings = settings
         self.process = None
+        self.database_name = None
 
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith('HOLDFAST_')}
@@ -58,13 +59,11 @@ class Server:
         admin = os.environ.get('TEST_POSTGRES_URL')
         if not admin:
             return {}
-        name = 'interop_' + hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:24]
-        psql = ['psql', '-qAt', '-v', 'ON_ERROR_STOP=1', admin, '-c']
-        known = subprocess.run([*psql, "SELECT 1 FROM pg_database WHERE datname = '%s'" % name],
-                               check=True, capture_output=True, text=True).stdout
-        if not known.strip():
-            subprocess.run([*psql, 'CREATE DATABASE %s TEMPLATE template0' % name], check=True)
-        return {'HOLDFAST_DATABASE_URL': '%s/%s' % (admin.rsplit('/', 1)[0], name)}
+        if self.database_name is None:
+            self.database_name = 'interop_' + secrets.token_hex(12)
+            subprocess.run(['psql', '-qAt', '-v', 'ON_ERROR_STOP=1', admin, '-c',
+                            'CREATE DATABASE %s TEMPLATE template0' % self.database_name], check=True)
+        return {'HOLDFAST_DATABASE_URL': '%s/%s' % (admin.rsplit('/', 1)[0], self.database_name)}
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
