@@ -14,11 +14,14 @@ import type { Session } from './postgres-sessions.ts'
 import { toParameters } from './postgres-values.ts'
 import { refuseStream } from './sqlite-dialect.ts'
 
+/** One for all: queries are kept by it (`prepared.ts`), and each transaction has a dialect of its own. */
+const adapter = new PostgresAdapter()
+
 /** The dialect for queries that `driver` runs. */
 export const postgresDialect = (driver: Driver): Dialect => ({
   createDriver: () => driver,
   createQueryCompiler: () => new PostgresQueryCompiler(),
-  createAdapter: () => new PostgresAdapter(),
+  createAdapter: () => adapter,
   createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
 })
 
