@@ -7,7 +7,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from '../support/server.ts'
+import { badLine } from './web/bad-line.ts'
 import { firstSteps } from './web/first-steps.ts'
+import { limits } from './web/limits.ts'
 import { seed } from './web/seed.ts'
 import { check, complaints, conclude, openBrowser } from './web/stage.ts'
 import { lookAtViews } from './web/views.ts'
@@ -17,6 +19,8 @@ const browser = await openBrowser()
 const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'warn' } })
 const flows: Record<string, () => Promise<void>> = {
   firstSteps: () => firstSteps(browser, server, directory),
+  badLine: () => badLine(browser, server, directory),
+  limits: () => limits(browser, directory),
   views: async () => lookAtViews(browser, server, (await seed(server)).artifact),
 }
 const wanted = process.argv.slice(2)
