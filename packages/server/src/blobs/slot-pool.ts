@@ -4,6 +4,18 @@ export interface Slot {
   readonly bytes: Uint8Array
 }
 
+/**
+ * Copies `bytes` into a slot from `at` on. Not by `set`: into shared memory V8 copies word by word, as others might
+ * look on, and byte by byte where source and target are aligned differently, which after the headers of a request they
+ * are. Nobody looks at the slot yet. `copy` uses the processor's own copy, but only for a part of its source.
+ */
+export const copyIntoSlot = ({ bytes: target }: Slot, bytes: Uint8Array, at: number): void => {
+  if (bytes.length === 0) return
+  target[at] = bytes[0]!
+  const source = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  source.copy(target, at + 1, 1)
+}
+
 /** Somebody with a partly filled slot, who can be asked to send it on and so, soon, give it back. */
 export interface SlotHolder {
   /** Called when others wait for slots; must start the write of what is there, and not take a new slot at once. */

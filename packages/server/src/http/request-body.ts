@@ -50,7 +50,10 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   readonly #raw: IncomingMessage
   readonly #stallMs: number
   readonly #lends: boolean
-  #wake: (() => void) | undefined
+  /** Settles the `next` that waits, if one does. */
+  #wake: ((outcome: 'news' | 'silence') => void) | undefined
+  /** Set for as long as somebody listens: adding and removing listeners for every chunk costs more than the chunk. */
+  #listening: { timer: NodeJS.Timeout; stop(): void } | undefined
   /** The last chunk, whose reader is done with it when it asks for the next. */
   #lent: Buffer | undefined
 
@@ -77,9 +80,14 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
         if (this.#lends) this.#lent = value
         return { done: false, value }
       }
-      if (raw.readableEnded) return { done: true, value: undefined }
-      if (raw.destroyed) throw new HoldfastError('body_incomplete')
-      if ((await this.#arrival()) === 'silence') throw new HoldfastError('request_timeout')
+      if (raw.readableEnded) {
+        this.release()
+        return { done: true, value: undefined }
+      }
+      if (raw.destroyed || (await this.#arrival()) === 'silence') {
+        this.release()
+        throw new HoldfastError(raw.destroyed ? 'body_incomplete' : 'request_timeout')
+      }
     }
   }
 
@@ -90,26 +98,38 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   /** Stops listening. A pending `next` then never settles. */
   release(): void {
-    this.#wake?.()
     this.#wake = undefined
+    this.#listening?.stop()
+    this.#listening = undefined
   }
 
   /** Resolves when it is worth trying again, or after too long a silence. */
   #arrival(): Promise<'news' | 'silence'> {
-    const raw = this.#raw
     return new Promise((resolve) => {
-      const settle = (outcome: 'news' | 'silence') => {
-        this.release()
-        resolve(outcome)
-      }
-      const onNews = () => settle('news')
-      const timer = setTimeout(settle, this.#stallMs, 'silence')
-      const events = ['readable', 'end', 'close', 'error'] as const
-      for (const event of events) raw.on(event, onNews)
-      this.#wake = () => {
+      this.#wake = resolve
+      // Counts from here: what came before was not silence of the client's.
+      if (this.#listening) this.#listening.timer.refresh()
+      else this.#listening = this.#listen()
+    })
+  }
+
+  #listen() {
+    const raw = this.#raw
+    const settle = (outcome: 'news' | 'silence') => {
+      const wake = this.#wake
+      this.#wake = undefined
+      wake?.(outcome)
+    }
+    const onNews = () => settle('news')
+    const timer = setTimeout(settle, this.#stallMs, 'silence')
+    const events = ['readable', 'end', 'close', 'error'] as const
+    for (const event of events) raw.on(event, onNews)
+    return {
+      timer,
+      stop() {
         clearTimeout(timer)
         for (const event of events) raw.off(event, onNews)
-      }
-    })
+      },
+    }
   }
 }
