@@ -150,6 +150,26 @@ test('labels point at blobs, artifacts and their versions', async () => {
   expect((await place.run('label', 'show', 'rel')).code).toBe(3)
 })
 
+test('lists are sorted and narrowed by the server', async () => {
+  for (const [name, size] of [
+    ['list-b', 30],
+    ['list-a', 20],
+    ['list-c', 10],
+  ] as const)
+    await place.run('artifact', 'upload', name, await write(name, 'x'.repeat(size)))
+  await place.run('artifact', 'set-metadata', 'list-a', 'shelf', 'top')
+  const listed = async (...words: string[]) => {
+    const { stdout } = await place.run('--json', 'artifact', 'list', '--name', 'list-', ...words)
+    return (JSON.parse(stdout) as { name: string }[]).map(({ name }) => name)
+  }
+  expect(await listed()).toEqual(['list-a', 'list-b', 'list-c'])
+  expect(await listed('--sort', '-size', '--limit', '2')).toEqual(['list-b', 'list-a'])
+  expect(await listed('--metadata', 'shelf=top', '--type', 'image')).toEqual(['list-a'])
+  expect(await listed('--state', 'error')).toEqual([])
+  expect((await place.run('artifact', 'list', '--sort', 'colour')).code).toBe(2)
+  expect((await place.run('blob', 'list', '--created-after', 'some day')).code).toBe(2)
+})
+
 test('blob list --audit counts the references and marks counts that differ', async () => {
   await place.run('artifact', 'upload', 'audited', await write('audited', 'audited'))
   const { blob_uuid } = (await system.get('/artifacts/audited')).json

@@ -1,6 +1,7 @@
 /** Typed calls: any JSON route of the contract by its name. */
 import type { Body, JsonRoute, Params, Query, Reply } from '@holdfast/api/contract'
 import { type RouteName, splitPath } from '@holdfast/api/paths'
+import type { MetadataQuery } from '@holdfast/api/schemas'
 import { type ErrorCode, isHoldfastError, isPassing, isUntouched, NetworkError } from './errors.ts'
 import { abortable, retrying } from './retry.ts'
 import type { Session } from './session.ts'
@@ -14,9 +15,12 @@ type Optional<Name extends string, T> = T extends undefined
   : { [N in Name]?: T | undefined }
 type HasRequired<T> = T extends undefined ? false : Record<never, never> extends T ? false : true
 
+/** Lists that can be asked for by metadata values. */
+type MetadataRoute = 'listArtifacts' | 'listBlobs'
+
 /** What a call of a route takes: what the contract requires is required here. */
 export type CallInput<K extends RouteName> = Required<'params', Params<K>> &
-  Optional<'query', Query<K>> &
+  Optional<'query', K extends MetadataRoute ? Query<K> & MetadataQuery : Query<K>> &
   (HasRequired<Body<K>> extends true ? Required<'body', Body<K>> : Optional<'body', Body<K>>)
 
 /** Arguments of `call`: the input may be left out where nothing in it is required. */
@@ -157,4 +161,24 @@ export const callPage = async <K extends JsonRoute>(
     items: (await readJson(reply)) as Reply<K>,
     cursor: cursorOf(reply.header('Link')),
   }))
+}
+
+/**
+ * Calls a paged list again and again and answers page after page, of 100 rows unless `limit` says otherwise. A page may
+ * hold fewer rows than that, even none. A server without `paged-lists` answers everything as one page.
+ */
+export async function* callPages<K extends JsonRoute>(
+  session: Session,
+  route: K,
+  ...args: CallArguments<K>
+): AsyncGenerator<Reply<K>, void> {
+  const [input = {}, options] = args as LooseArguments
+  let cursor: string | undefined
+  do {
+    const query = { limit: 100, ...(input.query ?? {}), ...(cursor === undefined ? {} : { cursor }) }
+    const next = [{ ...input, query }, options] as unknown as CallArguments<K>
+    const page = await callPage(session, route, ...next)
+    yield page.items
+    cursor = page.cursor
+  } while (cursor !== undefined)
 }

@@ -1,6 +1,6 @@
 /** The client: one session with a server, the routes in groups, and whole uploads and downloads. */
 import type { JsonRoute, Reply } from '@holdfast/api/contract'
-import { type CallArguments, call, callPage, type Page } from './calls.ts'
+import { type CallArguments, call, callPage, callPages, type Page } from './calls.ts'
 import { downloadWeb } from './downloads/web.ts'
 import type { Platform } from './platform.ts'
 import { routeGroups } from './routes.ts'
@@ -22,6 +22,8 @@ export interface Client<Source, To> extends ReturnType<typeof routeGroups>, Asyn
   call<K extends JsonRoute>(route: K, ...input: CallArguments<K>): Promise<Reply<K>>
   /** Calls a list with a `limit` in its query and answers one page and the cursor of the next. */
   page<K extends JsonRoute>(route: K, ...input: CallArguments<K>): Promise<Page<Reply<K>>>
+  /** The pages of a list one after the other, of 100 rows unless the query's `limit` says otherwise; some may be short. */
+  pages<K extends JsonRoute>(route: K, ...input: CallArguments<K>): AsyncGenerator<Reply<K>, void>
   /** Bytes from anywhere become a version of an artifact. The essay in `uploads/engine.ts` says what is promised. */
   upload(options: UploadOptions<Source>): Promise<UploadResult>
   /** A version's or blob's bytes, verified, to anywhere. */
@@ -46,6 +48,7 @@ export const createClientOn = <Source, To>(
     token: () => session.token(),
     call: (route, ...input) => call(session, route, ...input),
     page: (route, ...input) => callPage(session, route, ...input),
+    pages: (route, ...input) => callPages(session, route, ...input),
     upload: (upload) => runUpload(session, platform, upload),
     download: (download) =>
       platform.download?.(session, download) ??

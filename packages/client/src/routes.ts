@@ -1,6 +1,6 @@
 /** The routes in groups, under short names. Nothing is decided here; `call` does the work. */
 import type { Body, Params, Query } from '@holdfast/api/contract'
-import type { EventView } from '@holdfast/api/schemas'
+import type { EventView, MetadataQuery } from '@holdfast/api/schemas'
 import { call, callLoosely } from './calls.ts'
 import type { Session } from './session.ts'
 import type { CallOptions } from './types.ts'
@@ -57,7 +57,7 @@ const listEvents = async (
 const artifactRoutes = (session: Session) => {
   const by = (artifact_ref: string) => ({ params: { artifact_ref } })
   return {
-    list: (query?: Query<'listArtifacts'>, options?: CallOptions) =>
+    list: (query?: Query<'listArtifacts'> & MetadataQuery, options?: CallOptions) =>
       call(session, 'listArtifacts', { query }, options),
     /** Lists what is on one node, as the original understands it. Ignored where the transport cannot say it. */
     listOnNode: (node: string | null, options?: CallOptions) =>
@@ -107,7 +107,7 @@ const labelRoutes = (session: Session) => {
 const blobRoutes = (session: Session) => {
   const by = (blob_uuid: string) => ({ params: { blob_uuid } })
   return {
-    list: (query?: Query<'listBlobs'>, options?: CallOptions) =>
+    list: (query?: Query<'listBlobs'> & MetadataQuery, options?: CallOptions) =>
       call(session, 'listBlobs', { query }, options),
     show: (uuid: string, options?: CallOptions) => call(session, 'showBlob', by(uuid), options),
     checksum: (uuid: string, algorithm: string, options?: CallOptions) =>

@@ -6,6 +6,7 @@ import { json } from '../output/json.ts'
 import { addArtifactDownload } from './artifact-download.ts'
 import { addArtifactUpload } from './artifact-upload.ts'
 import { addEvents } from './events.ts'
+import { addListOptions, addMetadataOption, type ListOptions, readList } from './list-options.ts'
 import { addMetadataCommands, metadataOf } from './metadata.ts'
 
 interface CacheOptions {
@@ -45,15 +46,28 @@ export const fillArtifact = (artifact: Command): void => {
 }
 
 const addReading = (artifact: Command): void => {
-  define(artifact, 'list', {
+  const list = define(artifact, 'list', {
     description: 'List the artifacts you may see.',
-    examples: ['artifact list', '--json artifact list'],
-  }).action(
-    action(async (context) => {
-      const client = await context.client()
-      context.print(artifactList(await client.artifacts.list(), context.shape))
-    }),
-  )
+    examples: [
+      'artifact list',
+      'artifact list --name debian- --type image --sort -created_at --limit 10',
+      '--json artifact list --metadata os=linux',
+    ],
+  })
+  addMetadataOption(addListOptions(list, ['name', 'created_at', 'updated_at', 'size']))
+    .option('--name <prefix>', 'whose names begin so')
+    .addOption(
+      list.createOption('--type <type>', 'of this type').choices(['image', 'snapshot', 'label', 'other']),
+    )
+    .addOption(list.createOption('--state <state>', 'in this state').choices(['initial', 'created', 'error']))
+    .option('--namespace <namespace>', 'of this namespace')
+    .option('--blob <uuid>', 'that hold this blob; with --type label those that point at it')
+    .action(
+      action(async (context, options: ListOptions) => {
+        const client = await context.client()
+        context.print(artifactList(await readList(client, 'listArtifacts', {}, options), context.shape))
+      }),
+    )
   define(artifact, 'show <artifact_ref>', {
     description: 'Show an artifact and its versions, by name or UUID.',
     examples: ['artifact show debian'],
@@ -67,13 +81,15 @@ const addReading = (artifact: Command): void => {
       context.print(artifactDetails(view, metadata, context.shape))
     }),
   )
-  define(artifact, 'versions <artifact_ref>', {
+  const versions = define(artifact, 'versions <artifact_ref>', {
     description: 'Show the versions of an artifact and their blobs, as JSON.',
-    examples: ['artifact versions debian'],
-  }).action(
-    action(async (context, ref: string) => {
+    examples: ['artifact versions debian', 'artifact versions debian --sort -index --limit 1'],
+  })
+  addListOptions(versions, ['index', 'created_at']).action(
+    action(async (context, ref: string, options: ListOptions) => {
       const client = await context.client()
-      context.print(versionList(await client.artifacts.versions(ref)))
+      const input = { params: { artifact_ref: ref } }
+      context.print(versionList(await readList(client, 'listVersions', input, options)))
     }),
   )
 }

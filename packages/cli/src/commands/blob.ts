@@ -8,6 +8,7 @@ import { type Audit, blobDetails, blobList } from '../output/blob.ts'
 import { json } from '../output/json.ts'
 import { download } from '../transfers/download.ts'
 import { addEvents } from './events.ts'
+import { addListOptions, addMetadataOption, type ListOptions, readList } from './list-options.ts'
 import { addMetadataCommands, metadataOf } from './metadata.ts'
 
 const exampleUuid = 'b817115a-8186-4c80-9cf0-f1ae460880ce'
@@ -35,17 +36,19 @@ const countReferences = async (client: NodeClient, blobs: readonly BlobView[]): 
 
 export const fillBlob = (blob: Command): void => {
   explainGroup(blob, `blob show ${exampleUuid}`)
-  define(blob, 'list', {
+  const list = define(blob, 'list', {
     description: 'List all blobs (only for the namespace system).',
-    examples: ['blob list', '--simple blob list', 'blob list --audit'],
+    examples: ['blob list', '--simple blob list', 'blob list --audit', 'blob list --sort -size --limit 20'],
     more: 'With --audit, the references are counted anew; a count that differs is marked with !!!.',
   })
+  addMetadataOption(addListOptions(list, ['created_at', 'size']))
+    .addOption(list.createOption('--state <state>', 'in this state').choices(['created', 'quarantined']))
     .option('--audit', 'count the references of artifacts and other blobs to each blob')
     .addOption(blob.createOption('--no-audit', 'do not count (default)').hideHelp())
     .action(
-      action(async (context, { audit = false }: { audit?: boolean }) => {
+      action(async (context, { audit = false, ...options }: ListOptions & { audit?: boolean }) => {
         const client = await context.client()
-        const blobs = await client.blobs.list()
+        const blobs = await readList(client, 'listBlobs', {}, options)
         const counted = audit ? await countReferences(client, blobs) : undefined
         context.print(blobList(blobs, context.shape, counted))
       }),

@@ -11,6 +11,7 @@ import {
   tokenErrors,
 } from '@holdfast/api/contract'
 import { type ErrorCode, errorTable } from '@holdfast/api/errors'
+import { maxFilterLength } from '@holdfast/api/limits'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
 import { ErrorReply } from '@holdfast/api/schemas'
 import type { TObject, TSchema } from 'typebox'
@@ -126,7 +127,28 @@ const operationOf = (route: RouteName, rewrite: Rewrite, share: Share): Operatio
   }
 }
 
-const parametersOf = (place: 'path' | 'query' | 'header', schema: TObject | undefined, rewrite: Rewrite) =>
+const parametersOf = (place: 'path' | 'query' | 'header', schema: TObject | undefined, rewrite: Rewrite) => [
+  ...namedParameters(place, schema, rewrite),
+  ...(schema && 'patternProperties' in schema ? [metadataParameter] : []),
+]
+
+/** Fields by a pattern are the fields of an object here, each of which goes by its own name. */
+const metadataParameter = {
+  name: 'metadata',
+  in: 'query',
+  required: false,
+  description:
+    'Fields `metadata.KEY=TEXT`: what has this value, a text itself, of anything else its JSON. Several must all be met',
+  style: 'form',
+  explode: true,
+  schema: {
+    type: 'object',
+    patternProperties: { '^metadata\\..': { type: 'string', maxLength: maxFilterLength } },
+    additionalProperties: false,
+  },
+}
+
+const namedParameters = (place: 'path' | 'query' | 'header', schema: TObject | undefined, rewrite: Rewrite) =>
   Object.entries(schema?.properties ?? {}).map(([name, property]) => {
     const { description, ...rest } = property as Json
     return {
