@@ -28,7 +28,7 @@ const Row = ({ artifact, namespace }: { artifact: ArtifactView; namespace: strin
         <a href={`#/artifacts/${artifact.uuid}`}>{artifact.name}</a>
         {artifact.namespace !== namespace && <span class="minor"> in {artifact.namespace}</span>}
       </th>
-      <td>
+      <td class="wide">
         {artifact.artifact_type}
         {artifact.shared && <Badge>shared</Badge>}
         {artifact.state !== 'created' && <Badge>{artifact.state}</Badge>}
@@ -90,11 +90,13 @@ export const Artifacts = () => {
           ) : (
             <>
               <div class="scroll" aria-busy={page.isLoading && page.data === undefined}>
-                <table>
+                <table class="list">
                   <thead>
                     <tr>
                       <th scope="col">Name</th>
-                      <th scope="col">Type</th>
+                      <th scope="col" class="wide">
+                        Type
+                      </th>
                       <th scope="col" class="figure">
                         Size
                       </th>

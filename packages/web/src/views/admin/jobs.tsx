@@ -44,7 +44,8 @@ export const Jobs = () => {
                     '–'
                   ) : (
                     <>
-                      <Ago at={job.last_run.started_at} />, took {duration(job.last_run.duration)}
+                      <Ago at={job.last_run.started_at} />
+                      {job.last_run.duration >= 1 && `, took ${duration(job.last_run.duration)}`}
                     </>
                   ),
                   job.is_running ? (
