@@ -15,6 +15,8 @@ const resolution = 1
 if (isMainThread && process.send) {
   const histogram = monitorEventLoopDelay({ resolution })
   histogram.enable()
+  // Whoever measures is gone, and nobody else would end this server.
+  process.on('disconnect', () => process.exit())
   process.on('message', (message: object) => {
     if (!('loopDelay' in message)) return
     const delay = Math.max(0, histogram.percentile(99) / 1e6 - resolution)

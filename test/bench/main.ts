@@ -39,6 +39,9 @@ const takeJson = (words: string[]): string => {
   return file
 }
 
+// `exit` then ends the peers and removes what they stored.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 const words = process.argv.slice(2)
 const file = takeJson(words)
 const name = words[0]?.startsWith('--') ? undefined : words.shift()

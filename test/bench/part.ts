@@ -1,4 +1,5 @@
 /** What the parts of the benchmark share: options, a directory for a run, and a server that is watched meanwhile. */
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,6 +39,8 @@ export const withDirectory = async <T>(
   work: (directory: string, closing: Closing) => Promise<T>,
 ): Promise<T> => {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
+  const abandon = () => rmSync(directory, { recursive: true, force: true })
+  process.once('exit', abandon)
   const running: { stop(): Promise<void> }[] = []
   try {
     return await work(directory, (part) => {
@@ -47,6 +50,7 @@ export const withDirectory = async <T>(
   } finally {
     for (const part of running.reverse()) await part.stop().catch((error) => console.error(error))
     await rm(directory, { recursive: true, force: true })
+    process.off('exit', abandon)
   }
 }
 

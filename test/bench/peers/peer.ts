@@ -45,6 +45,10 @@ export const startPeer = async (
   [program, ...words]: readonly [string, ...string[]],
 ): Promise<{ pid: number; stop(): Promise<void> }> => {
   const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  // An interrupted benchmark leaves no server behind.
+  const abandon = () => void child.kill()
+  process.once('exit', abandon)
+  child.once('exit', () => process.off('exit', abandon))
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (part: string) => (output = (output + part).slice(-2000)))
