@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { blobRow } from '../db/test-dialects.ts'
 import { callerOf, createTestParts, type TestParts } from '../test-parts.ts'
+import { deleteArtifact } from './artifacts.ts'
 import { showBlob } from './blobs.ts'
 import { listBlobEvents, recordEvent } from './events.ts'
 import { authenticate, listKeys, setKey } from './keys.ts'
@@ -227,6 +228,13 @@ describe('deleting', () => {
       expect((await showNamespace(parts, friend, friend.namespace)).trust.full).toEqual(['system'])
     })
 
+    test('hides what it shared', async () => {
+      await parts.db.write((trx) => trx.updateTable('artifacts').set({ shared: 1 }).execute())
+      await expect(findArtifact(parts.db.read, friend, artifact, 'read')).rejects.toEqual(
+        refused('artifact_not_found'),
+      )
+    })
+
     test('inherits nothing, even when the clock has not moved', async () => {
       await createNamespace(parts, system, one.namespace)
       expect(await showNamespace(parts, one, one.namespace)).toEqual({
@@ -259,18 +267,19 @@ describe('deleting', () => {
       expect((await listBlobEvents(parts, system, blob(), { limit: 10 })).items.length).toBeGreaterThan(2)
     })
 
-    test('shows what the second life deletes', async () => {
+    test('shows what the second life deletes until it ends', async () => {
       await createNamespace(parts, system, one.namespace)
       parts.clock.advance(1)
       const uuid = await parts.db.write(async (trx) => {
         const identity = { namespace: one.namespace, type: 'image', sourceUrl: 'u', name: 'disk' } as const
         return (await addVersion(trx, parts, one, { identity, blobUuid: blob() })).artifact.uuid
       })
+      await deleteArtifact(parts, one, uuid)
+      expect(await findArtifact(parts.db.read, one, uuid, 'read')).toMatchObject({ state: 'deleted' })
       await deleteNamespace(parts, system, one.namespace)
-      await expect(findArtifact(parts.db.read, friend, uuid, 'read')).rejects.toEqual(
+      await expect(findArtifact(parts.db.read, one, uuid, 'read')).rejects.toEqual(
         refused('artifact_not_found'),
       )
-      expect(await findArtifact(parts.db.read, one, uuid, 'read')).toMatchObject({ state: 'deleted' })
     })
   })
 })

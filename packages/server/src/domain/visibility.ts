@@ -72,6 +72,7 @@ export const readableArtifacts =
             .selectFrom('namespaces')
             .select('namespaces.name')
             .whereRef('namespaces.name', '=', 'artifacts.namespace')
+            .where('namespaces.state', '<>', deleted)
             .whereRef('namespaces.created_at', '<=', 'artifacts.deleted_at'),
         ),
       ]),
