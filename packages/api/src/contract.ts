@@ -369,6 +369,7 @@ export const contract = {
     errors: [
       'upload_not_found',
       'upload_busy',
+      'upload_damaged',
       'offset_mismatch',
       'body_incomplete',
       'body_too_large',
@@ -464,6 +465,7 @@ export const contract = {
       'no_source',
       'upload_not_found',
       'upload_busy',
+      'upload_damaged',
       'upload_empty',
       'blob_not_found',
       'blob_damaged',

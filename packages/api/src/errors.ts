@@ -68,6 +68,10 @@ export const errorTable = define({
   upload_busy: [409, 'another request is writing to this upload', 'retry'],
   offset_mismatch: [409, 'the upload has another size than Upload-Offset says'],
   truncate_out_of_range: [400, 'cannot truncate an upload beyond its size'],
+  upload_damaged: [
+    409,
+    'bytes of this upload were lost on the way to the disk; truncate it to the offset in the detail and send the rest again',
+  ],
   size_exceeds_declared: [413, 'the upload would grow beyond its declared size'],
   file_too_large: [413, 'the file is larger than this server accepts'],
   storage_full: [507, 'not enough free space on the server'],

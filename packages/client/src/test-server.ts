@@ -1,4 +1,5 @@
 /** A real server and clients of it, for the tests of this package. */
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,6 +17,7 @@ import { quickRetry } from './test-retry.ts'
 export interface TestServer {
   readonly url: string
   readonly key: string
+  readonly process: ChildProcess
   /** For sources, targets and states. */
   readonly directory: string
   /** A client that loses no time between tries. */
@@ -25,13 +27,21 @@ export interface TestServer {
   remove(): Promise<void>
 }
 
-export const startTestServer = async (settings: Record<string, string> = {}): Promise<TestServer> => {
-  const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'error', ...settings } })
+/** `preload`: see `StartOptions`. */
+export const startTestServer = async (
+  settings: Record<string, string> = {},
+  preload?: URL,
+): Promise<TestServer> => {
+  const server = await startServer({
+    settings: { HOLDFAST_LOG_LEVEL: 'error', ...settings },
+    ...(preload && { preload }),
+  })
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-client-'))
   const clients: NodeClient[] = []
   return {
     url: server.url,
     key: server.systemKey,
+    process: server.process,
     directory,
     client(options) {
       const client = createClient({

@@ -165,6 +165,7 @@ const afterFailure = async (run: UploadRun, error: unknown, restarts: number): P
     isHoldfastError(error, 'upload_not_found') ||
     isHoldfastError(error, 'digest_mismatch') ||
     isHoldfastError(error, 'size_mismatch') ||
+    isHoldfastError(error, 'upload_damaged') ||
     error instanceof VerificationError
   const gone = error instanceof SourceChangedError || isHoldfastError(error, 'upload_empty')
   // What can never be continued is not left lying about
@@ -209,6 +210,7 @@ const fill = async (
   upload: OpenUpload,
   hashing: Promise<string> | undefined,
   mayLookUp: boolean,
+  repairs = 0,
 ): Promise<UploadResult> => {
   const skip = new AbortController()
   let sending = true
@@ -239,14 +241,21 @@ const fill = async (
       return result(run, artifact, sha512, true)
     }
     upload.offset = await run.server.recover(upload.uuid, upload.offset, run.signal)
-    return await fill(run, upload, hashing, false)
+    return await fill(run, upload, hashing, false, repairs)
   } finally {
     sending = false
   }
   const sha512 = await hashing
-  const artifact = await convertUpload(run, upload, sha512)
-  await run.memory.forget()
-  return result(run, artifact, sha512, false)
+  try {
+    const artifact = await convertUpload(run, upload, sha512)
+    await run.memory.forget()
+    return result(run, artifact, sha512, false)
+  } catch (error) {
+    if (!isHoldfastError(error, 'upload_damaged') || repairs >= maxRestarts) throw error
+    // The server's disk has lost an end that had been acknowledged
+    upload.offset = await run.server.recover(upload.uuid, upload.offset, run.signal)
+    return await fill(run, upload, hashing, false, repairs + 1)
+  }
 }
 
 /** Asks for the content by its digest. A look-up that fails is a miss: it only ever saves work. */

@@ -52,14 +52,16 @@ export class UploadDirectory implements UploadFiles {
     if (!isFileUuid(uuid)) return undefined
     const known = this.#entries.get(uuid)?.file
     if (!known) return UploadFile.peek(this.#context, uuid)
-    return { size: known.size, durableSize: known.durableSize, lastDataAt: known.lastDataAt }
+    return { size: known.soundSize, durableSize: known.durableSize, lastDataAt: known.lastDataAt }
   }
 
   async append(uuid: string, body: Body, options: AppendOptions): Promise<{ size: number }> {
     const conditional = options.mode === 'conditional'
     return this.#inTurn(uuid, 'append', conditional, async (file, turn) => {
       if (turn.stopped) throw turn.stopped
-      file.assertSound()
+      // A client that names its offset is told of a smaller one; to any other the bytes would be in the wrong place.
+      if (conditional) await file.makeSound()
+      else file.assertSound()
       if (conditional && options.expectedOffset !== file.size)
         throw new HoldfastError('offset_mismatch', { detail: { offset: file.size } })
       const maxSize = options.maxSize ?? Number.MAX_SAFE_INTEGER

@@ -174,11 +174,44 @@ describe('failing disks', () => {
     await uploads.append(uuid, chunks(first), plain)
     await until(async () => warnings.length > 0)
     broken = false
-    await expect(uploads.seal(uuid)).rejects.toMatchObject({ code: 'EIO' })
-    await expect(uploads.append(uuid, chunks(second), plain)).rejects.toMatchObject({ code: 'EIO' })
-    expect(await uploads.status(uuid)).toMatchObject({ durableSize: 0 })
+    const damaged = { code: 'upload_damaged', detail: { offset: 0 } }
+    await expect(uploads.seal(uuid)).rejects.toMatchObject(damaged)
+    await expect(uploads.append(uuid, chunks(second), plain)).rejects.toMatchObject(damaged)
+    expect(await uploads.status(uuid)).toMatchObject({ size: 0, durableSize: 0 })
     await uploads.truncate(uuid, 0)
     await uploads.append(uuid, chunks(content), plain)
+    await expectContent(uploads, uuid, content)
+    await uploads.close()
+  })
+
+  test('a client that names its offset is told of what a failed flush took, and goes on from there', async () => {
+    let broken = false
+    const warnings: string[] = []
+    const files = faulty((step) => {
+      if (broken && step === 'sync') throw error('EIO')
+    })
+    const uploads = await open({
+      files,
+      onWarning: (message) => warnings.push(message),
+      syncEvery: blockSize,
+    })
+    const uuid = randomUUID()
+    const at = (expectedOffset: number) => ({ mode: 'conditional', expectedOffset }) as const
+    await uploads.create(uuid)
+    await uploads.append(uuid, chunks(first), at(0))
+    await until(async () => (await uploads.status(uuid))!.durableSize > 0)
+    broken = true
+    await uploads.append(uuid, chunks(second), at(first.length))
+    await until(async () => warnings.length > 0)
+    broken = false
+    const { size } = (await uploads.status(uuid))!
+    expect(size).toBeGreaterThan(0)
+    expect(size).toBeLessThan(content.length)
+    await expect(uploads.append(uuid, chunks(second), at(content.length))).rejects.toMatchObject({
+      code: 'offset_mismatch',
+      detail: { offset: size },
+    })
+    await uploads.append(uuid, chunks(content.subarray(size)), at(size))
     await expectContent(uploads, uuid, content)
     await uploads.close()
   })

@@ -1,3 +1,4 @@
+import { HoldfastError } from '@holdfast/api/errors'
 import type { FileOps, OpenFile } from './files.ts'
 import { errnoOf } from './files.ts'
 import { storageError } from './free-space.ts'
@@ -161,6 +162,11 @@ export class UploadFile {
     return this.#size
   }
 
+  /** The acknowledged bytes that can be continued: all of them unless a flush has failed, then the durable ones. */
+  get soundSize(): number {
+    return this.#syncError === undefined ? this.#size : this.durableSize
+  }
+
   /** Acknowledged bytes that survive a power cut. */
   get durableSize(): number {
     return Math.min(this.#size, this.#syncedSize)
@@ -193,11 +199,20 @@ export class UploadFile {
   }
 
   /**
-   * Throws if a flush has failed: the system may have dropped those pages while reads still show them, so nothing
-   * beyond the durable size can be trusted until the upload is truncated to it.
+   * Throws `upload_damaged` (detail `offset`: the durable size) if a flush has failed: the system may have dropped those
+   * pages while reads still show them, so nothing beyond the durable size can be trusted until the upload is truncated to it.
    */
   assertSound(): void {
-    if (this.#syncError !== undefined) throw storageError(this.#syncError)
+    if (this.#syncError !== undefined)
+      throw new HoldfastError('upload_damaged', {
+        detail: { offset: this.durableSize },
+        cause: this.#syncError,
+      })
+  }
+
+  /** Cuts off what a failed flush has put in doubt. */
+  async makeSound(): Promise<void> {
+    if (this.#syncError !== undefined) await this.truncate(this.durableSize)
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {

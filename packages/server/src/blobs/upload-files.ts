@@ -62,6 +62,7 @@ export interface UploadFilesOptions {
 }
 
 export interface UploadStatus {
+  /** Where the next append goes on. Smaller than what was acknowledged only after a flush has failed. */
   readonly size: number
   /** Bytes of `size` that survive a power cut already. */
   readonly durableSize: number
@@ -109,14 +110,14 @@ export interface UploadFiles {
   status(uuid: string): Promise<UploadStatus | undefined>
   /**
    * Adds the body's bytes at the end and tells the new size. Throws `upload_not_found`, `offset_mismatch` (detail
-   * `offset`), `body_incomplete`, `upload_busy`, `storage_full`, `file_too_large`; the detail's `offset` is then
-   * the size that is left. Refusals that can be known beforehand come before the body is read. The body is neither
+   * `offset`), `body_incomplete`, `upload_busy`, `storage_full`, `file_too_large`, and when plain `upload_damaged`; the
+   * detail's `offset` is then the size that is left. Refusals that can be known beforehand come before the body is read. The body is neither
    * drained nor destroyed on failure.
    */
   append(uuid: string, body: Body, options: AppendOptions): Promise<{ size: number }>
   /** Cuts to `size`. Throws `upload_not_found`, or `truncate_out_of_range` (detail `size`). */
   truncate(uuid: string, size: number): Promise<void>
-  /** Throws `upload_not_found`. See Sealed. */
+  /** Throws `upload_not_found`, or `upload_damaged` (detail `offset`) after a failed flush. See Sealed. */
   seal(uuid: string): Promise<Sealed>
   /** Nothing of the upload is left afterwards; not an error when nothing was. */
   remove(uuid: string): Promise<void>
