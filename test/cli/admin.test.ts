@@ -101,6 +101,48 @@ test('what makes no sense is refused, and others may not', async () => {
   expect((await place.run('admin', 'verify', '--all', 'x')).code).toBe(2)
   const { namespace } = await createNamespace(server.url, system)
   const other = ['--namespace', namespace, '--key', `key of ${namespace}`]
-  for (const words of [['jobs'], ['collect'], ['quarantine'], ['verify'], ['explain', 'x']])
+  for (const words of [
+    ['jobs'],
+    ['collect'],
+    ['usage'],
+    ['failures'],
+    ['quarantine'],
+    ['verify'],
+    ['explain', 'x'],
+  ])
     expect((await place.run(...other, 'admin', ...words)).code, words[0]).toBe(4)
+})
+
+test('what the store holds is shown over time, in three shapes', async () => {
+  await store()
+  await place.run('admin', 'run', 'sample-usage')
+  const simple = (await place.run('--simple', 'admin', 'usage')).stdout.trimEnd().split('\n')
+  expect(simple[0]).toBe('time,stored,logical,saved,unreferenced,uploads,free,artifacts,versions')
+  expect(simple.at(-1)!.split(',').length).toBe(9)
+  expect((await place.run('admin', 'usage', '--days', '90')).stdout).toMatch(/\| +time +\| +stored +\|/)
+  const json = JSON.parse((await place.run('--json', 'admin', 'usage')).stdout)
+  expect(json.newest).toMatchObject({ stored_bytes: expect.any(Number) })
+})
+
+test('failures are listed', async () => {
+  const wrong = await place.run('--namespace', 'system', '--key', 'wrong', 'admin', 'jobs')
+  expect(wrong.code).toBe(4)
+  const simple = await place.run('--simple', 'admin', 'failures')
+  expect(simple.stdout).toMatch(/^last,count,route,.*\n(.*\n)*.*,authenticate,,wrong_key,401,/)
+})
+
+test('limits of a namespace are shown and set', async () => {
+  const { namespace } = await createNamespace(server.url, system)
+  const limits = (...words: string[]) => place.run('--simple', 'namespace', 'limits', namespace, ...words)
+  expect((await limits()).stdout).toBe('what,used,limit\nbytes,0,none\nartifacts,0,none\nuploads,0,10000\n')
+  const set = await limits('--bytes', '1.5GiB', '--uploads', '7')
+  expect(set.stdout).toBe('what,used,limit\nbytes,0,1610612736\nartifacts,0,none\nuploads,0,7\n')
+  expect((await limits('--bytes', 'none')).stdout).toMatch(/^bytes,0,none\n.*\nuploads,0,7$/m)
+  expect((await limits('--uploads', 'default')).stdout).toMatch(/^uploads,0,10000$/m)
+  expect((await place.run('namespace', 'limits', namespace)).stdout).toMatch(/\| +bytes +\| +0 B +\| +none/)
+  for (const nonsense of ['-1', '1.5', '3 apples', ''])
+    expect((await limits('--bytes', nonsense)).code, nonsense).toBe(2)
+  const other = ['--namespace', namespace, '--key', `key of ${namespace}`]
+  expect((await place.run(...other, 'namespace', 'limits', namespace)).code).toBe(0)
+  expect((await place.run(...other, 'namespace', 'limits', namespace, '--bytes', '5')).code).toBe(4)
 })

@@ -7,9 +7,11 @@ import {
   BlobExplanation,
   BlobVerification,
   CollectionView,
+  FailureView,
   JobRunView,
   JobView,
   QuarantineEntry,
+  StoreUsageView,
   VerificationView,
 } from './admin-schemas.ts'
 import type { RouteContract } from './contract.ts'
@@ -97,5 +99,28 @@ export const adminContract = {
     query: Type.Object(PageQuery),
     reply: Type.Array(QuarantineEntry),
     errors: ['cursor_invalid', 'system_only'],
+  },
+  showStoreUsage: {
+    summary:
+      'What the store held over time, and the largest namespaces; two days unless `since` says otherwise',
+    tag: 'administration',
+    query: Type.Object({
+      since: Type.Optional(Type.Number({ minimum: 0, maximum: 1e11, description: 'Seconds since 1970' })),
+      span: Type.Optional(
+        Type.Number({
+          minimum: 0,
+          maximum: 1e9,
+          description: 'Only samples that stand for at least so many seconds: 3600 or 86400 for fewer',
+        }),
+      ),
+    }),
+    reply: StoreUsageView,
+    errors: ['system_only'],
+  },
+  listFailures: {
+    summary: 'Refusals of late that the administrator may have to do something about, the newest first',
+    tag: 'administration',
+    reply: Type.Array(FailureView),
+    errors: ['system_only'],
   },
 } as const satisfies Partial<Record<RouteName, RouteContract>>

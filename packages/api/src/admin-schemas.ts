@@ -161,6 +161,66 @@ export const QuarantineEntry = Type.Object(
   { title: 'QuarantineEntry' },
 )
 
+const UsageSample = Type.Object({
+  at: Seconds,
+  span: Type.Integer({
+    minimum: 1,
+    description:
+      'Seconds that it stands for: the first of a day 86400, the first of an hour 3600, others 300',
+  }),
+  stored_bytes: Type.Integer({
+    minimum: 0,
+    description: 'Of all blobs, those that wait for collection included',
+  }),
+  unreferenced_bytes: Type.Integer({ minimum: 0, description: 'Of blobs that wait for collection' }),
+  logical_bytes: Type.Integer({
+    minimum: 0,
+    description: 'Of all versions, as if each were stored by itself',
+  }),
+  saved_bytes: Type.Integer({ minimum: 0, description: 'What storing equal content once saves' }),
+  blobs: Count(),
+  versions: Count(),
+  artifacts: Count(),
+  uploads: Count('Unfinished ones'),
+  upload_bytes: Size,
+  free_bytes: Type.Integer({ minimum: 0, description: 'On the filesystem of the data directory' }),
+})
+
+export const StoreUsageView = Type.Object(
+  {
+    newest: OrNull(UsageSample),
+    samples: Type.Array(UsageSample, {
+      description: 'The oldest first: all of two days, one an hour of 90 days, one a day of ten years',
+    }),
+    namespaces: Type.Array(
+      Type.Object({
+        namespace: Type.String(),
+        logical_bytes: Type.Integer({ minimum: 0 }),
+        versions: Count(),
+      }),
+      { description: 'The fifty largest when the newest sample was taken, the largest first' },
+    ),
+  },
+  { title: 'StoreUsage' },
+)
+
+export const FailureView = Type.Object(
+  {
+    route: Type.String({ description: 'The name of the route in the OpenAPI document' }),
+    namespace: Type.String({ description: 'Who asked; empty where nobody was signed in' }),
+    code: Type.String(),
+    status: Type.Integer(),
+    message: Type.String(),
+    count: Count('How often, since the server started'),
+    first_at: Seconds,
+    last_at: Seconds,
+    request_id: Type.String({ description: 'Of the last one, as in the log' }),
+  },
+  { title: 'Failure' },
+)
+
+export type StoreUsageView = Static<typeof StoreUsageView>
+export type FailureView = Static<typeof FailureView>
 export type JobView = Static<typeof JobView>
 export type JobRunView = Static<typeof JobRunView>
 export type CollectionView = Static<typeof CollectionView>

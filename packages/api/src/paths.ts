@@ -89,6 +89,8 @@ export const paths = {
   verifyAll: 'POST /admin/verification',
   showVerification: 'GET /admin/verification',
   listQuarantine: 'GET /admin/quarantine',
+  showStoreUsage: 'GET /admin/usage',
+  listFailures: 'GET /admin/failures',
   startBackup: 'POST /admin/backup',
   showBackup: 'GET /admin/backup',
   startCheck: 'POST /admin/check',

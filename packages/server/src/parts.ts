@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import type { Admission } from './domain/admission.ts'
 import type { Logins } from './domain/logins.ts'
+import type { RecentFailures } from './domain/recent-failures.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Where the time comes from; tests wind it forward. */
@@ -36,6 +37,8 @@ export interface Parts {
   readonly logins: Logins
   /** Decides whether a namespace may store more. */
   readonly admission: Admission
+  /** What went wrong of late. */
+  readonly failures: RecentFailures
 }
 
 /** On whose behalf something is done. */

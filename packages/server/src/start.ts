@@ -20,6 +20,7 @@ import { Admission } from './domain/admission.ts'
 import { startJobs } from './domain/jobs/scheduler.ts'
 import { createLogins } from './domain/logins.ts'
 import { ensureSystem } from './domain/namespaces.ts'
+import { RecentFailures } from './domain/recent-failures.ts'
 import { recover } from './domain/recover.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
@@ -121,6 +122,7 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
     admission: new Admission(),
+    failures: new RecentFailures(),
   }
 }
 

@@ -14,6 +14,7 @@ import { type Config, parseConfig } from './config.ts'
 import { dialects, type TestDialect } from './db/test-dialects.ts'
 import { Admission } from './domain/admission.ts'
 import { createLogins } from './domain/logins.ts'
+import { RecentFailures } from './domain/recent-failures.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { createMetrics } from './metrics.ts'
 import type { Caller, Clock, Parts } from './parts.ts'
@@ -70,6 +71,7 @@ export const createTestParts = async (
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
     admission: new Admission(),
+    failures: new RecentFailures(),
     async [Symbol.asyncDispose]() {
       await uploadFiles.close()
       await hash.close()

@@ -17,6 +17,7 @@ import {
 } from '../output/admin.ts'
 import { json } from '../output/json.ts'
 import { fillBackup } from './admin-backup.ts'
+import { fillUsage } from './admin-usage.ts'
 import { fillVerify } from './admin-verify.ts'
 
 const exampleUuid = 'b817115a-8186-4c80-9cf0-f1ae460880ce'
@@ -123,5 +124,6 @@ export const fillAdmin = (parent: Command): void => {
       context.print(quarantineList(entries, context.shape))
     }),
   )
+  fillUsage(parent)
   fillBackup(parent)
 }

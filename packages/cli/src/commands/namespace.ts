@@ -6,6 +6,7 @@ import { json } from '../output/json.ts'
 import { namespaceDetails, namespaceList, namespaceMetadata } from '../output/namespace.ts'
 import { addMetadataCommands } from './metadata.ts'
 import { addNamespaceKeys } from './namespace-keys.ts'
+import { addNamespaceLimits } from './namespace-limits.ts'
 
 export const fillNamespace = (namespace: Command): void => {
   explainGroup(namespace, 'namespace show builds')
@@ -28,6 +29,7 @@ export const fillNamespace = (namespace: Command): void => {
     routes: (client) => client.namespaces.metadata,
   })
   addTrusts(namespace)
+  addNamespaceLimits(namespace)
 }
 
 const addListing = (namespace: Command): void => {

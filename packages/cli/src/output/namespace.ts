@@ -1,10 +1,11 @@
 /** Namespaces in the three shapes of the official client. */
-import type { NamespaceView } from '@holdfast/client'
+import type { NamespaceView, Reply } from '@holdfast/client'
 import { json } from './json.ts'
 import { factLines } from './metadata.ts'
 import { str } from './python.ts'
 import type { Shape } from './shape.ts'
 import { simpleRows, table } from './table.ts'
+import { size } from './units.ts'
 
 /** `namespace list`. */
 export const namespaceList = (namespaces: readonly NamespaceView[], shape: Shape): string => {
@@ -64,3 +65,20 @@ export const namespaceDetails = (namespace: NamespaceView, shape: Shape): string
 /** `namespace get-metadata`. The official client prints nothing with `--json`; here it is the object. */
 export const namespaceMetadata = (metadata: Readonly<Record<string, unknown>>, shape: Shape): string =>
   shape === 'json' ? json(metadata) : factLines(Object.entries(metadata), shape === 'simple', 12).join('\n')
+
+/** `namespace limits`: what is used of what may be. */
+export const limitsText = (
+  { namespace, limits, ...usage }: Reply<'showUsage'>,
+  shape: Exclude<Shape, 'json'>,
+): string => {
+  const simple = shape === 'simple'
+  const bytes = (value: number) => (simple ? value : size(value))
+  const limit = (value: number, show: (value: number) => unknown = String) =>
+    value === 0 ? 'none' : show(value)
+  const rows = [
+    ['bytes', bytes(usage.bytes), limit(limits.max_bytes, bytes)],
+    ['artifacts', usage.artifacts, limit(limits.max_artifacts)],
+    ['uploads', usage.uploads, limit(limits.max_uploads)],
+  ]
+  return simple ? simpleRows('what,used,limit', rows) : table([namespace, 'used', 'limit'], rows)
+}

@@ -49,6 +49,8 @@ describe('migrations', () => {
       events: true,
       fetches: true,
       settings: true,
+      usage_samples: true,
+      usage_namespaces: true,
     }
     for (const table of Object.keys(tables) as (keyof Schema)[]) {
       expect(await db.read.selectFrom(table).selectAll().execute()).toEqual([])

@@ -251,6 +251,36 @@ export interface SettingsTable {
   value: string
 }
 
+/** What the store held at a moment. */
+export interface UsageSamplesTable {
+  /** Seconds that the sample stands for: the first of its day a day, the first of its hour an hour, any other less. */
+  span: number
+  at: Millis
+  /** Of all blobs that are not deleted, those that nothing refers to included. */
+  stored_bytes: number
+  /** Of blobs that nothing refers to. */
+  unreferenced_bytes: number
+  /** Of all live versions, as if each had bytes of its own. */
+  logical_bytes: number
+  blobs: number
+  versions: number
+  artifacts: number
+  uploads: number
+  upload_bytes: number
+  /** On the filesystem of the data directory. */
+  free_bytes: number
+  /** How long the counting took. */
+  count_ms: number
+}
+
+/** The largest namespaces when the newest sample was taken. */
+export interface UsageNamespacesTable {
+  namespace: string
+  /** Of its live versions, as if each had bytes of its own. */
+  logical_bytes: number
+  versions: number
+}
+
 /** Every table by its SQL name: the type parameter of Kysely. */
 export interface Schema {
   namespaces: NamespacesTable
@@ -269,6 +299,8 @@ export interface Schema {
   events: EventsTable
   fetches: FetchesTable
   settings: SettingsTable
+  usage_samples: UsageSamplesTable
+  usage_namespaces: UsageNamespacesTable
 }
 
 /** A whole row of a table as it is read: `Row<'blobs'>`. */

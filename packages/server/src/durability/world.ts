@@ -15,6 +15,7 @@ import { type Config, parseConfig } from '../config.ts'
 import { openMigrated, openSqlite, type SqliteSteps } from '../db/sqlite.ts'
 import { Admission } from '../domain/admission.ts'
 import { createLogins } from '../domain/logins.ts'
+import { RecentFailures } from '../domain/recent-failures.ts'
 import { loadTokenKey } from '../domain/secrets.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Clock, Parts } from '../parts.ts'
@@ -80,6 +81,7 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
     tokenKey: await loadTokenKey(directory, files),
     logins: createLogins(),
     admission: new Admission(),
+    failures: new RecentFailures(),
     async close() {
       await uploadFiles.close()
       await db.close()

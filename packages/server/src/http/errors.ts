@@ -9,6 +9,9 @@ import { endAfterDraining } from './early-reply.ts'
 import { announcedLength, announcesBody, isAwaitingContinue } from './request-body.ts'
 import { requestIdHeader } from './request-id.ts'
 
+/** What requests were refused with, for those who tell of it afterwards. */
+export const refusals = new WeakMap<FastifyRequest, HoldfastError>()
+
 /** What Fastify or a plugin refused by itself, by its status. */
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   404: 'route_not_found',
@@ -47,6 +50,7 @@ export const refusalBody = (refusal: HoldfastError, requestId: string): string =
 /** Answers a request with an error. */
 export const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const refusal = toRefusal(error)
+  refusals.set(request, refusal)
   if (refusal.status >= 500) logFailure(refusal, request)
   if (!request.raw.socket.writable) return reply.hijack()
   if (reply.raw.headersSent) {

@@ -7,6 +7,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { type Config, parseConfig } from '../config.ts'
+import { RecentFailures } from '../domain/recent-failures.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Parts } from '../parts.ts'
 import type { Call, HandledRoute, Handlers } from './handlers.ts'
@@ -40,6 +41,8 @@ export const startHttp = async (
     config: { ...parseConfig({}), ...overrides.settings },
     log,
     metrics: createMetrics(),
+    failures: new RecentFailures(),
+    clock: { now: () => Date.now() },
   } as Parts
   const readAll: RawHandlers['appendUpload'] = async (_parts, _call, { raw }, reply) => {
     let size = 0

@@ -45,7 +45,7 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
     exposeHeadRoutes: false,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      observe(metrics, request, reply)
+      observe(parts, request, reply)
       sendError(error, request, reply)
     },
     clientErrorHandler: answerClientError(parts.log),

@@ -85,7 +85,7 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   app.setValidatorCompiler(compileValidator)
   app.decorateRequest('caller')
   app.addHook('onRequest', async (request, reply) => {
-    observe(parts.metrics, request, reply)
+    observe(parts, request, reply)
     // On Node's own object, so that replies which bypass Fastify carry them too.
     reply.raw.setHeader(requestIdHeader, request.id).setHeader('x-content-type-options', 'nosniff')
     requireOneHost(request.raw)

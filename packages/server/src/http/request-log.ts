@@ -4,7 +4,8 @@
  */
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Metrics } from '../metrics.ts'
+import type { Parts } from '../parts.ts'
+import { refusals } from './errors.ts'
 
 /** Bytes of a connection that earlier requests have accounted for. */
 const accounted = new WeakMap<Socket, { received: number; sent: number }>()
@@ -12,8 +13,12 @@ const accounted = new WeakMap<Socket, { received: number; sent: number }>()
 /** Logged for requests whose client left before it had an answer, as other servers do. */
 const unansweredStatus = 499
 
-/** Logs and measures a request when it is over. */
-export const observe = (metrics: Metrics, request: FastifyRequest, reply: FastifyReply): void => {
+/** Logs and measures a request when it is over, and notes a failure. */
+export const observe = (
+  { metrics, failures, clock }: Pick<Parts, 'metrics' | 'failures' | 'clock'>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void => {
   const began = performance.now()
   const socket = request.raw.socket
   reply.raw.once('close', () => {
@@ -21,6 +26,9 @@ export const observe = (metrics: Metrics, request: FastifyRequest, reply: Fastif
     const route = request.routeOptions.config?.route ?? 'none'
     const status = reply.raw.headersSent ? reply.raw.statusCode : unansweredStatus
     metrics.requestSeconds.observe({ route, status }, seconds)
+    const refusal = refusals.get(request)
+    const namespace = request.caller?.namespace || ''
+    if (refusal) failures.note({ route, namespace, requestId: request.id, refusal }, clock.now())
     const before = accounted.get(socket) ?? { received: 0, sent: 0 }
     const now = { received: socket.bytesRead, sent: socket.bytesWritten }
     accounted.set(socket, now)
@@ -33,7 +41,7 @@ export const observe = (metrics: Metrics, request: FastifyRequest, reply: Fastif
         seconds: Number(seconds.toFixed(6)),
         received: now.received - before.received,
         sent: now.sent - before.sent,
-        namespace: request.caller?.namespace || undefined,
+        namespace: namespace || undefined,
         address: request.ip,
         ...(reply.raw.writableFinished ? {} : { aborted: true }),
       },

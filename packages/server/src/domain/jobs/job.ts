@@ -13,6 +13,7 @@ export type JobName =
   | 'verify-blobs'
   | 'prune-history'
   | 'run-fetches'
+  | 'sample-usage'
 
 /** Figures of one run, for the log: how many of what. A run whose figures are all 0 had nothing to do. */
 export type JobReport = Readonly<Record<string, number>>

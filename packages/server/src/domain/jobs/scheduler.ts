@@ -11,6 +11,7 @@ import { type Job, type JobControl, type JobName, type JobReport, setJobControl 
 import { pruneHistoryJob } from './prune-history.ts'
 import { runFetchesJob } from './run-fetches.ts'
 import { Runner } from './runner.ts'
+import { sampleUsageJob } from './sample-usage.ts'
 import { verifyBlobsJob } from './verify-blobs.ts'
 
 export { type JobName, type JobReport, pokeJob } from './job.ts'
@@ -23,6 +24,7 @@ const allJobs: readonly Job[] = [
   pruneHistoryJob,
   runFetchesJob,
   verifyBlobsJob,
+  sampleUsageJob,
 ]
 
 export interface Jobs {

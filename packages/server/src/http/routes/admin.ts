@@ -5,6 +5,8 @@ import { explainBlob } from '../../domain/explain-blob.ts'
 import { listJobs, runJob, showJob } from '../../domain/jobs/job-view.ts'
 import { previewCollection } from '../../domain/jobs/preview-collection.ts'
 import { listQuarantine } from '../../domain/quarantine-list.ts'
+import { listFailures } from '../../domain/recent-failures.ts'
+import { showStoreUsage } from '../../domain/usage-history.ts'
 import { showVerification, startVerificationOfAll } from '../../domain/verification-status.ts'
 import { showVerificationOf, startVerification } from '../../domain/verify-on-demand.ts'
 import type { Handlers } from '../handlers.ts'
@@ -33,6 +35,8 @@ export const adminHandlers = {
   async listQuarantine(parts, call) {
     return pageReply(call, await listQuarantine(parts, call.caller, call.query))
   },
+  showStoreUsage: (parts, { caller, query }) => showStoreUsage(parts, caller, query),
+  listFailures: async (parts, { caller }) => listFailures(parts, caller),
 } satisfies Pick<
   Handlers,
   | 'listJobs'
@@ -45,6 +49,8 @@ export const adminHandlers = {
   | 'verifyAll'
   | 'showVerification'
   | 'listQuarantine'
+  | 'showStoreUsage'
+  | 'listFailures'
 >
 
 const waitMs = ({ wait }: { wait?: number | null }): number => (wait ?? 0) * 1000
