@@ -11,6 +11,9 @@ const restarting = [
   'test/cli/interruptions.test.ts',
 ]
 
+/** Tests that need an S3 server (TEST_S3_URL): also for `npm run test:all`. */
+const needingS3 = ['packages/server/src/blobs/s3/{s3,part}-{store,sender,faults}.test.ts']
+
 export default defineConfig({
   test: {
     testTimeout: 20_000,
@@ -24,10 +27,11 @@ export default defineConfig({
         test: {
           name: 'main',
           include: ['packages/*/src/**/*.test.ts', 'test/{acceptance,cli,docs}/**/*.test.ts'],
-          exclude: restarting,
+          exclude: [...restarting, ...needingS3],
         },
       },
       { extends: true, test: { name: 'restarts', include: restarting } },
+      { extends: true, test: { name: 's3', include: needingS3 } },
     ],
   },
 })

@@ -45,18 +45,20 @@ prepare() {
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
       file zsh fish postgresql nginx-light wrk >/dev/null &&
+    apt-get install -y -qq --no-install-recommends swift-proxy swift-account swift-container swift-object memcached >/dev/null &&
     apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
   command -v go >/dev/null || apt-get install -y -qq --no-install-recommends golang-go >/dev/null || return 1
   python3 -m venv "$work/python" &&
     "$work/python/bin/pip" install -q --disable-pip-version-check -r test/interop/requirements.txt || return 1
   scripts/make-test-images.sh "$work/images" || return 1
-  TEST_TUSD_DIR=$work/go node test/bench/peers/tusd-program.ts
+  TEST_TUSD_DIR=$work/go node test/bench/peers/tusd-program.ts &&
+    TEST_S3_DIR=$work/go node test/support/versitygw-program.ts
 }
 
 suite 'readme test command' npm test
 suite 'restarts' npx vitest run --project restarts
 suite 'preparation' counted prepare
-export TEST_IMAGES=$work/images TEST_PYTHON=$work/python/bin/python TEST_TUSD_DIR=$work/go
+export TEST_IMAGES=$work/images TEST_S3_DIR=$work/go TEST_PYTHON=$work/python/bin/python TEST_TUSD_DIR=$work/go
 python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
@@ -77,6 +79,14 @@ suite 'postgres: official client' over_postgres "$python" -m pytest -q -p no:cac
 suite 'postgres: model' over_postgres node test/faults/model.ts
 [ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate
 suite 'faults: postgres' node test/faults/postgres.ts
+
+# Blobs in S3, over two different servers.
+for kind in versitygw swift; do
+  s3_url=$(scripts/start-s3.sh "$kind" "$work/$kind" 7480)
+  over_s3() { [ -n "$s3_url" ] && TEST_S3_URL=$s3_url "$@"; }
+  suite "s3: store over $kind" over_s3 npx vitest run --project s3
+  scripts/start-s3.sh stop "$work/$kind" KILL
+done
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

@@ -120,6 +120,7 @@ export const errorTable = define({
 
   // The server
   internal: [500, 'internal server error', 'retry'],
+  blob_store_unavailable: [503, 'the store that holds the content does not answer at the moment', 'retry'],
   unavailable: [503, 'the server is stopping or not ready', 'retry'],
 })
 

@@ -10,13 +10,14 @@
 export interface BlobStore {
   /**
    * Takes the local file `sourcePath` over as the blob `uuid`. After it the bytes and their name are on stable
-   * storage and the source is gone. On failure the source is where it was.
+   * storage and the source is gone. On failure the source is where it was. A backend that reads the bytes again compares
+   * them with `expected`.
    * Repeating it after success (source gone, blob there) does nothing; a blob is never overwritten (EEXIST);
    * neither source nor blob: ENOENT.
    */
-  adopt(uuid: string, sourcePath: string): Promise<void>
+  adopt(uuid: string, sourcePath: string, expected?: ExpectedContent): Promise<void>
   /**
-   * Undoes `adopt`: the bytes are the local file `path` again, durably, and the blob is gone. Repeating it after
+   * Undoes `adopt`: the bytes are the local file `path` again, where they were before, durably, and the blob is gone. Repeating it after
    * success does nothing; never overwrites (EEXIST); neither blob nor file: ENOENT.
    */
   giveBack(uuid: string, path: string): Promise<void>
@@ -40,6 +41,12 @@ export interface BlobStore {
   restore(uuid: string): Promise<void>
   /** What was set aside under this UUID, if anything, is durably gone afterwards. */
   dropQuarantined(uuid: string): Promise<void>
+}
+
+/** What is known of a blob's bytes since they arrived. */
+export interface ExpectedContent {
+  /** CRC-32 of every block, 4 bytes big endian each. */
+  readonly blockSums: Uint8Array
 }
 
 export interface BlobFacts {

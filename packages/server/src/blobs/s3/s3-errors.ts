@@ -1,0 +1,57 @@
+/** What a failed call of S3 means. The names are those of S3's own error codes, which other servers give as well. */
+import { HoldfastError } from '@holdfast/api/errors'
+
+interface S3Failure {
+  readonly name?: string
+  readonly code?: string
+  readonly $metadata?: { readonly httpStatusCode?: number }
+}
+
+const statusOf = (error: unknown): number | undefined => (error as S3Failure).$metadata?.httpStatusCode
+const nameOf = (error: unknown): string | undefined => (error as S3Failure).name
+
+/** The object is not there. A reply without a body (to HEAD) cannot say whether the bucket is. */
+export const isMissing = (error: unknown): boolean =>
+  nameOf(error) === 'NoSuchKey' || (nameOf(error) === 'NotFound' && statusOf(error) === 404)
+
+/** The multipart upload is not there: completed, aborted, or never made. */
+export const isUploadMissing = (error: unknown): boolean => nameOf(error) === 'NoSuchUpload'
+
+/** The parts named are not those that the store has. */
+export const arePartsWrong = (error: unknown): boolean =>
+  ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall'].includes(nameOf(error) ?? '')
+
+/** The body does not have the checksum that the request says. */
+export const isSumRefused = (error: unknown): boolean =>
+  ['BadDigest', 'InvalidDigest', 'XAmzContentChecksumMismatch'].includes(nameOf(error) ?? '')
+
+/** It is an answer of the store, or the want of one, rather than a fault of this program or of a local file. */
+export const isFromStore = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && '$metadata' in error
+
+/** The object has changed since it was opened. */
+export const isChanged = (error: unknown): boolean => statusOf(error) === 412
+
+const passingStatus: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
+/** 4xx that tell of a request damaged or cut on its way. */
+const passingNames: ReadonlySet<string> = new Set([
+  'BadDigest',
+  'IncompleteBody',
+  'RequestTimeout',
+  'SlowDown',
+  'XAmzContentChecksumMismatch',
+  'OperationAborted',
+])
+
+/** Whether the same call may succeed a moment later: the network, time-outs, an overloaded or restarting server. */
+export const isPassing = (error: unknown): boolean => {
+  const status = statusOf(error)
+  if (nameOf(error) === 'AbortError') return false
+  // Without an answer, or with one that was cut, there is no status, or there is one of success.
+  if (status === undefined || status < 300) return !(error instanceof RangeError)
+  return passingStatus.has(status) || passingNames.has(nameOf(error) ?? '')
+}
+
+/** What clients are told, whatever the reason: they cannot do anything about it but come back. */
+export const storeAway = (error: unknown): HoldfastError =>
+  error instanceof HoldfastError ? error : new HoldfastError('blob_store_unavailable', { cause: error })
