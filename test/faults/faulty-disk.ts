@@ -24,7 +24,7 @@ import { findViolations } from './power-check.ts'
 import { type Script, scripts } from './power-scripts.ts'
 import { alice, PowerWork } from './power-work.ts'
 
-const options = readOptions(400)
+const options = readOptions(500)
 const random = new Random(options.seed)
 const report = new Report('faulty-disk', options)
 const hash = startHashPipeline({ workers: 1, slots: 8 })
@@ -47,6 +47,7 @@ const jobs = new Set([
   'quarantine',
   'verify a blob in quarantine that is right',
   'write a start file',
+  ...scripts.map(({ name }) => name).filter((name) => name.startsWith('fetch')),
 ])
 
 interface Plan {
@@ -146,7 +147,7 @@ const complaints = (error: unknown, plan: Plan | undefined, isJob: boolean): str
     return isHoldfastError(error, 'blob_damaged') ? [] : [`a wrong bit was answered by ${wordsOf(error)}`]
   const { code } = error as { code?: string }
   // EIO is an internal error, also to the client; a full disk is told as such.
-  const allowed = ['storage_full', 'blob_damaged', ...(isJob ? ['ENOSPC', 'EIO'] : ['EIO'])]
+  const allowed = ['storage_full', 'blob_damaged', ...(isJob ? ['ENOSPC', 'EIO', 'fetch_failed'] : ['EIO'])]
   return allowed.includes(code!) && (isJob || plan.fault.code === 'EIO' || code !== 'EIO')
     ? []
     : [`${plan.fault.code} was answered by ${wordsOf(error)}`]

@@ -20,12 +20,21 @@ export type UploadBelief = Content | undefined
 /** Without versions: there is no live artifact of this name. */
 export type ArtifactBelief = readonly Version[]
 
+/** What a fetch will make of an artifact. */
+export interface FetchBelief {
+  readonly versions: ArtifactBelief
+  /** The client was told that it will come. */
+  readonly isPromised: boolean
+}
+
 /** One change of the book, in the order of the recording. */
 export type Note = (book: Book) => void
 
 export class Book {
   readonly uploads = new Map<string, readonly UploadBelief[]>()
   readonly artifacts = new Map<string, readonly ArtifactBelief[]>()
+  /** Fetches that have not been told to have ended, by artifact name. */
+  readonly fetches = new Map<string, FetchBelief>()
   /** Contents of which the stored bytes were damaged on purpose and not healed yet. */
   readonly damaged = new Set<string>()
   /** Every content that was sent, by its digest. */
@@ -35,6 +44,17 @@ export class Book {
   static after(notes: readonly Note[]): Book {
     const book = new Book()
     for (const note of notes) note(book)
+    return book
+  }
+
+  /** This book when all fetches have run. */
+  fetched(): Book {
+    const book = new Book()
+    for (const key of ['uploads', 'artifacts', 'contents'] as const)
+      for (const [name, value] of this[key]) book[key].set(name, value as never)
+    for (const digest of this.damaged) book.damaged.add(digest)
+    for (const [name, { versions, isPromised }] of this.fetches)
+      book.artifacts.set(name, [...(isPromised ? [] : (this.artifacts.get(name) ?? [[]])), versions])
     return book
   }
 

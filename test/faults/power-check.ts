@@ -80,7 +80,7 @@ const checkArtifacts = (book: Book, rows: Rows, wrong: string[]): void => {
      LEFT JOIN blobs ON blobs.uuid = versions.blob_uuid AND blobs.state <> 'deleted'
      WHERE artifacts.state <> 'deleted' ORDER BY artifacts.name, versions.idx`,
   ))
-    found.set(row.name!, [...(found.get(row.name!) ?? []), `${row.idx} ${row.sha512}`])
+    if (row.idx !== null) found.set(row.name!, [...(found.get(row.name!) ?? []), `${row.idx} ${row.sha512}`])
   for (const [name, beliefs] of book.artifacts) {
     const versions = found.get(name)?.join() ?? ''
     const isRight = beliefs.some(

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type FileOps, realFiles } from '../../packages/server/src/blobs/files.ts'
 import { type HashPipeline, startHashPipeline } from '../../packages/server/src/blobs/hash-pipeline.ts'
 import { convert } from '../../packages/server/src/domain/convert.ts'
+import { runFetches } from '../../packages/server/src/domain/fetch-artifact.ts'
 import { collectBlobs } from '../../packages/server/src/domain/jobs/collect-blobs.ts'
 import { recover } from '../../packages/server/src/domain/recover.ts'
 import { appendToUpload, expireUploads } from '../../packages/server/src/domain/uploads.ts'
@@ -245,22 +246,25 @@ export class PowerLab {
     if (random.chance(0.15)) await this.#interruptStart(directory, state, random)
     const clock = makeClock(4_000_000)
     const world = await this.#open(directory, state.isPowerCut, clock)
-    const check = (options: Pick<CheckOptions, 'isQuiet'>) =>
-      findViolations(directory, state.book, { ...options, isPowerCut: state.isPowerCut })
+    const check = (book: Book, options: Pick<CheckOptions, 'isQuiet'>) =>
+      findViolations(directory, book, { ...options, isPowerCut: state.isPowerCut })
     try {
       await recover(world)
-      const wrong = check({ isQuiet: false })
+      const wrong = check(state.book, { isQuiet: false })
       if (wrong.length > 0) return wrong
       const before = await look(world, directory)
       await recover(world)
       if ((await look(world, directory)) !== before) wrong.push('a second recovery changes something')
+      await runFetches(world, new AbortController().signal)
+      const book = state.book.fetched()
+      wrong.push(...check(book, { isQuiet: false }))
       await goOn(world, wrong)
       clock.advance(world.config.uploadExpiry + world.config.collectGrace + 1)
       await expireUploads(world)
       await collectBlobs(world, new AbortController().signal)
       clock.advance(world.config.collectGrace + 1)
       await collectBlobs(world, new AbortController().signal)
-      return [...wrong, ...check({ isQuiet: true })]
+      return [...wrong, ...check(book, { isQuiet: true })]
     } finally {
       await world.close()
     }
@@ -374,6 +378,7 @@ const bookKey = (book: Book): string =>
           beliefs.map((b) => b && [b.least, sha512(b.content)]),
         ]),
         [...book.artifacts],
+        [...book.fetches],
         [...book.damaged],
       ]),
     ),
@@ -403,6 +408,7 @@ const goOnAfterKill = async (store: PowerWork, note: (change: Note) => void): Pr
     note(settle)
     await store.append(uuid, bytesOf('after the kill', 6000), true)
   }
+  if (store.book.fetches.size > 0) await store.runFetches()
   await store.collect()
 }
 

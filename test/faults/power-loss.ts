@@ -37,14 +37,15 @@ for (const script of scripts) {
   const recorded = await lab.record(script.work, script.prepare)
   const steps = stepsOf(recorded)
   const before = lab.states
-  await lab.tryAll(script.name, recorded, 16)
+  await lab.tryAll(script.name, recorded, isLong ? 16 : 8)
   console.log(`${script.name}: ${steps.length} steps, ${lab.states - before} states`)
   if (process.env.SHOW_STEPS) console.log(steps.map((step) => `    ${step}`).join('\n'))
   const words = documented.get(script.name)
-  report.check(
-    words?.join('\n') === steps.join('\n'),
-    () => `docs/durability.md has other steps for "${script.name}":\n${steps.join('\n')}`,
-  )
+  if (!script.isUnordered)
+    report.check(
+      words?.join('\n') === steps.join('\n'),
+      () => `docs/durability.md has other steps for "${script.name}":\n${steps.join('\n')}`,
+    )
   report.count('named steps', steps.length)
   // Killed at a step, started again, gone on with, and then the power fails.
   for (const step of isLong ? steps.keys() : [Math.floor(random.next() * steps.length)]) {

@@ -1,10 +1,13 @@
 /** What the power-loss suite records: each operation of docs/durability.md by itself, and random mixtures. */
 import { bytesOf, type Random, sha512 } from './harness.ts'
+import { remote } from './power-remote.ts'
 import type { PowerWork } from './power-work.ts'
 
 export interface Script {
   /** As docs/durability.md has it. */
   readonly name: string
+  /** Its steps come in one order or another. */
+  readonly isUnordered?: boolean
   readonly prepare: (store: PowerWork) => Promise<void>
   readonly work: (store: PowerWork) => Promise<void>
 }
@@ -13,6 +16,7 @@ const small = bytesOf('small', 700)
 const other = bytesOf('other', 900)
 /** More than the bytes between two flushes. */
 const large = bytesOf('large', 5000)
+const larger = bytesOf('larger', 7000)
 
 const uploaded = async (store: PowerWork, content: Buffer): Promise<string> => {
   const uuid = await store.create()
@@ -22,6 +26,14 @@ const uploaded = async (store: PowerWork, content: Buffer): Promise<string> => {
 
 const stored = async (store: PowerWork, content: Buffer, name: string): Promise<void> =>
   store.convert(await uploaded(store, content), name)
+
+/** A fetch of `content` that was interrupted in the middle. */
+const halfFetched = async (store: PowerWork, content: Buffer, later: Buffer): Promise<void> => {
+  const name = remote.add({ content, silentAt: content.length >> 1 })
+  await store.orderFetch(name, later)
+  await store.beginFetch()
+  remote.change(name, { content: later })
+}
 
 const only = (store: PowerWork): string => store.uploads.at(-1)!
 
@@ -95,6 +107,26 @@ export const scripts: readonly Script[] = [
     name: 'expire',
     prepare: async (store) => void (await uploaded(store, small)),
     work: (store) => store.expire(),
+  },
+  {
+    name: 'fetch',
+    prepare: async () => {},
+    work: async (store) => {
+      await store.orderFetch(remote.add({ content: small }), small)
+      await store.runFetches()
+    },
+  },
+  {
+    name: 'fetch, gone on with',
+    isUnordered: true,
+    prepare: (store) => halfFetched(store, large, large),
+    work: (store) => store.runFetches(),
+  },
+  {
+    name: 'fetch, gone on with after the remote has changed',
+    isUnordered: true,
+    prepare: (store) => halfFetched(store, large, larger),
+    work: (store) => store.runFetches(),
   },
   {
     name: 'collect',

@@ -9,6 +9,7 @@ import type { FileOps } from '../../packages/server/src/blobs/files.ts'
 import { realFiles } from '../../packages/server/src/blobs/files.ts'
 import { deleteArtifact, deleteVersionOf } from '../../packages/server/src/domain/artifacts.ts'
 import { convert } from '../../packages/server/src/domain/convert.ts'
+import { fetchArtifact, runFetches } from '../../packages/server/src/domain/fetch-artifact.ts'
 import { collectBlobs } from '../../packages/server/src/domain/jobs/collect-blobs.ts'
 import { loadTokenKey } from '../../packages/server/src/domain/secrets.ts'
 import {
@@ -30,6 +31,7 @@ import {
   whole,
   withVersion,
 } from './power-book.ts'
+import { remote } from './power-remote.ts'
 
 export const alice = { namespace: 'alice', keyName: 'first', requestId: 'request-1' }
 
@@ -180,6 +182,46 @@ export class PowerWork {
 
   deleteUpload(uuid: string): Promise<void> {
     return this.#does({ uploads: { [uuid]: undefined } }, () => deleteUpload(this.world, alice, uuid))
+  }
+
+  /** Asks for a fetch of `content`. It does not begin by itself. */
+  async orderFetch(name: string, content: Buffer): Promise<void> {
+    const versions = this.#versionOf(name, content).artifacts![name]!
+    this.#note((book) => book.fetches.set(name, { versions, isPromised: false }))
+    await fetchArtifact(this.world, alice, { url: remote.url(name) })
+    this.#note((book) => book.fetches.set(name, { versions, isPromised: true }))
+  }
+
+  /** Runs the fetches that wait, as the job does. Throws unless all of them end well. */
+  async runFetches(): Promise<void> {
+    const fetches = [...this.book.fetches]
+    this.#note((book) => {
+      for (const [name, { versions }] of fetches)
+        book.artifacts.set(name, [...(book.artifacts.get(name) ?? [[]]), versions])
+    })
+    await runFetches(this.world, new AbortController().signal)
+    const rows = await this.world.db.read.selectFrom('fetches').select(['state', 'error']).execute()
+    for (const { state, error } of rows)
+      if (state !== 'done') throw Object.assign(new Error(`${state}: ${error}`), { code: 'fetch_failed' })
+    this.#note((book) => {
+      for (const [name, { versions, isPromised }] of fetches) {
+        if (isPromised) book.artifacts.set(name, [versions])
+        book.fetches.delete(name)
+      }
+    })
+  }
+
+  /** Begins with the fetch, and stops it when the remote has fallen silent and the validator is written down. */
+  async beginFetch(): Promise<void> {
+    const stop = new AbortController()
+    const running = runFetches(this.world, stop.signal)
+    for (let n = 0; n < 2000; n++) {
+      const row = await this.world.db.read.selectFrom('fetches').select('if_range').executeTakeFirst()
+      if (row?.if_range) break
+      await sleep(1)
+    }
+    stop.abort()
+    await running
   }
 
   /** Time passes, and the job takes all uploads away. */

@@ -37,7 +37,12 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
    * goes back, so that its owner finds it where it was.
    */
   const move = async (from: string, to: string): Promise<void> => {
-    await files.rename(from, to).catch(asStorageError)
+    await files.rename(from, to).catch(async (error) => {
+      // A failure may come after the deed, but not this one.
+      if (errnoOf(error) !== 'ENOENT' && !(await files.stat(from)) && (await files.stat(to)))
+        await files.rename(to, from).catch(asStorageError)
+      throw storageError(error)
+    })
     try {
       await files.syncDirectory(dirname(to))
       await files.syncDirectory(dirname(from))

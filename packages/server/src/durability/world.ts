@@ -54,6 +54,9 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
     nodeName: 'node-1',
     dataDir: directory,
     freeSpaceReserve: 0,
+    fetchAllow: ['127.0.0.1'],
+    fetchAttempts: 3,
+    fetchPause: 0.005,
     ...options.settings,
   }
   const database = { path: join(directory, databaseName), steps: stepsOf(options) }
