@@ -10,7 +10,7 @@ import { startServer } from '../support/server.ts'
 import { badLine } from './web/bad-line.ts'
 import { firstSteps } from './web/first-steps.ts'
 import { limits } from './web/limits.ts'
-import { seed } from './web/seed.ts'
+import { openUsedStore } from './web/seed.ts'
 import { check, complaints, conclude, openBrowser } from './web/stage.ts'
 import { lookAtViews } from './web/views.ts'
 
@@ -21,7 +21,10 @@ const flows: Record<string, () => Promise<void>> = {
   firstSteps: () => firstSteps(browser, server, directory),
   badLine: () => badLine(browser, server, directory),
   limits: () => limits(browser, directory),
-  views: async () => lookAtViews(browser, server, (await seed(server)).artifact),
+  views: async () => {
+    const { server: used, artifact } = await openUsedStore()
+    await lookAtViews(browser, used, artifact).finally(used.remove)
+  },
 }
 const wanted = process.argv.slice(2)
 try {

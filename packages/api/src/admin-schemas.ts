@@ -188,6 +188,7 @@ const UsageSample = Type.Object({
 
 export const StoreUsageView = Type.Object(
   {
+    node: Type.String({ description: 'The node that answers' }),
     newest: OrNull(UsageSample),
     samples: Type.Array(UsageSample, {
       description: 'The oldest first: all of two days, one an hour of 90 days, one a day of ten years',

@@ -44,5 +44,16 @@ export const commands = {
   dryRun: () => command('admin', 'collect', '--dry-run'),
   explain: (blob: string) => command('admin', 'explain', blob),
   verify: (blob?: string) => command('admin', 'verify', blob ?? '--all'),
+  usage: (days: number) => command('admin', 'usage', '--days', days),
+  failures: () => command('admin', 'failures'),
+  limits: (namespace: string, bytes?: string, artifacts?: string, uploads?: string) =>
+    command(
+      'namespace',
+      'limits',
+      namespace,
+      ...(bytes ? ['--bytes', bytes] : []),
+      ...(artifacts ? ['--artifacts', artifacts] : []),
+      ...(uploads ? ['--uploads', uploads] : []),
+    ),
   quarantine: () => command('admin', 'quarantine'),
 } as const

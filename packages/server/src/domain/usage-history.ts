@@ -47,7 +47,12 @@ export const showStoreUsage = async (
     .orderBy('logical_bytes', 'desc')
     .orderBy('namespace')
     .execute()
-  return { newest: newest ? sampleView(newest) : null, samples: samples.map(sampleView), namespaces }
+  return {
+    node: parts.config.nodeName,
+    newest: newest ? sampleView(newest) : null,
+    samples: samples.map(sampleView),
+    namespaces,
+  }
 }
 
 const sampleView = ({ at, count_ms: _, ...sample }: Row<'usage_samples'>) => ({

@@ -9,18 +9,19 @@ interface TableProps {
   readonly none: string
 }
 
-/** A plain table; the first cell of a row is its heading. */
+/** A plain table; the first cell of a row is its heading. On narrow screens each row is a card, with names at its cells. */
 export const Table = ({ label, columns, rows, none }: TableProps) => {
   const classOf = (at: number) => (columns[at]?.startsWith('#') ? 'figure' : columns[at] ? '' : 'actions')
+  const nameOf = (at: number) => columns[at]?.replace('#', '')
   if (rows.length === 0) return <p class="minor">{none}</p>
   return (
     <div class="scroll">
-      <table aria-label={label}>
+      <table aria-label={label} class="cards">
         <thead>
           <tr>
             {columns.map((name, at) => (
               <th key={name} scope="col" class={classOf(at)}>
-                {name ? name.replace('#', '') : <span class="unseen">Actions</span>}
+                {nameOf(at) || <span class="unseen">Actions</span>}
               </th>
             ))}
           </tr>
@@ -34,7 +35,7 @@ export const Table = ({ label, columns, rows, none }: TableProps) => {
                     {cell}
                   </th>
                 ) : (
-                  <td key={columns[at]} class={classOf(at)}>
+                  <td key={columns[at]} class={classOf(at)} data-name={nameOf(at)}>
                     {cell}
                   </td>
                 ),

@@ -41,10 +41,11 @@ interface ChoiceProps {
   readonly value: string | undefined
   readonly options: Readonly<Record<string, string>>
   readonly onChange: (value: string) => void
+  readonly class?: string
 }
 
-const Choice = ({ label, value = '', options, onChange }: ChoiceProps) => (
-  <label>
+const Choice = ({ label, value = '', options, onChange, class: style }: ChoiceProps) => (
+  <label class={style}>
     {label}
     <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
       {Object.entries(options).map(([option, text]) => (
@@ -60,6 +61,37 @@ const withAll = (values: readonly string[]): Record<string, string> => ({
   '': 'all',
   ...Object.fromEntries(values.map((value) => [value, value])),
 })
+
+const shownLabels = 100
+
+/** A label's name, with those that exist to choose from. */
+const LabelChoice = ({
+  value = '',
+  onChange,
+}: Pick<ChoiceProps, 'onChange'> & { value?: string | undefined }) => {
+  const { client } = useSession()
+  const labels = useLoad(
+    (signal) => client.artifacts.list({ type: 'label', sort: 'name', limit: shownLabels }, { signal }),
+    [],
+  )
+  return (
+    <label>
+      Label
+      <input
+        value={value}
+        list="labels"
+        onChange={(event) => onChange(event.currentTarget.value.trim())}
+        placeholder="any"
+        spellcheck={false}
+      />
+      <datalist id="labels">
+        {[...new Set(labels.data?.map(({ name }) => name))].map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
+    </label>
+  )
+}
 
 export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
   const { client } = useSession()
@@ -96,6 +128,7 @@ export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
           onChange={(namespace) => onChange({ namespace })}
         />
       )}
+      <LabelChoice value={values.label} onChange={(label) => onChange({ label })} />
       <label>
         Metadata
         <input
@@ -106,6 +139,7 @@ export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
         />
       </label>
       <Choice
+        class="order"
         label="Order"
         value={values.sort ?? '-created_at'}
         options={orders}

@@ -1,4 +1,4 @@
-import type { ArtifactView, Query } from '@holdfast/client/browser'
+import type { ArtifactView, BrowserClient, Query } from '@holdfast/client/browser'
 import { useEffect, useState } from 'preact/hooks'
 import { useSearch } from 'wouter-preact'
 import { commands } from '../commands.ts'
@@ -22,24 +22,41 @@ const newestSize = ({ blobs, index }: ArtifactView): number | undefined => blobs
 
 const Row = ({ artifact, namespace }: { artifact: ArtifactView; namespace: string }) => {
   const bytes = newestSize(artifact)
+  const versions = Object.keys(artifact.blobs).length
   return (
     <tr>
       <th scope="row">
         <a href={`#/artifacts/${artifact.uuid}`}>{artifact.name}</a>
         {artifact.namespace !== namespace && <span class="minor"> in {artifact.namespace}</span>}
       </th>
-      <td class="wide">
+      <td>
         {artifact.artifact_type}
         {artifact.shared && <Badge>shared</Badge>}
         {artifact.state !== 'created' && <Badge>{artifact.state}</Badge>}
       </td>
       <td class="figure">{bytes === undefined ? '–' : <Size bytes={bytes} />}</td>
-      <td class="figure wide">{number(Object.keys(artifact.blobs).length)}</td>
+      <td class="figure">
+        {number(versions)}
+        <span class="small-only"> {versions === 1 ? 'version' : 'versions'}</span>
+      </td>
       <td class="figure">
         <Ago at={artifact.created_at} />
       </td>
     </tr>
   )
+}
+
+/** The blob that a label points at now; a label of one's own namespace goes before others of the name. */
+const labelledBlob = async (
+  client: BrowserClient,
+  name: string,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<string | undefined> => {
+  const query = { type: 'label', name, sort: 'name', limit: pageSize } as const
+  const labels = (await client.artifacts.list(query, { signal })).filter((label) => label.name === name)
+  const label = labels.find((one) => one.namespace === namespace) ?? labels[0]
+  return label?.blobs[String(label.index)]?.uuid
 }
 
 export const Artifacts = () => {
@@ -58,15 +75,23 @@ export const Artifacts = () => {
     return () => clearTimeout(timer)
   }, [typed])
 
+  const { label, ...conditions } = filters
   const query = {
     sort: '-created_at',
-    ...filters,
+    ...conditions,
     limit: pageSize,
     ...(cursors.length > 0 ? { cursor: cursors.at(-1) } : {}),
   } as ListQuery
   const page = useLoad(
-    (signal) => client.page('listArtifacts', { query }, { signal }),
-    [JSON.stringify(query)],
+    async (signal) => {
+      if (label === undefined) return await client.page('listArtifacts', { query }, { signal })
+      const blob_uuid = await labelledBlob(client, label, namespace, signal)
+      if (blob_uuid === undefined) return { items: [], cursor: undefined }
+      const found = await client.page('listArtifacts', { query: { ...query, blob_uuid } }, { signal })
+      // The label itself holds the blob as well
+      return { ...found, items: found.items.filter(({ artifact_type }) => artifact_type !== 'label') }
+    },
+    [JSON.stringify(query), label],
   )
   const isFiltered = search !== ''
 
@@ -90,17 +115,15 @@ export const Artifacts = () => {
           ) : (
             <>
               <div class="scroll" aria-busy={page.isLoading && page.data === undefined}>
-                <table class="list">
+                <table class="list cards">
                   <thead>
                     <tr>
                       <th scope="col">Name</th>
-                      <th scope="col" class="wide">
-                        Type
-                      </th>
+                      <th scope="col">Type</th>
                       <th scope="col" class="figure">
                         Size
                       </th>
-                      <th scope="col" class="figure wide">
+                      <th scope="col" class="figure">
                         Versions
                       </th>
                       <th scope="col" class="figure">

@@ -7,11 +7,14 @@ import { Loading } from '../parts/loading.tsx'
 import { Table } from '../parts/table.tsx'
 import { View } from '../parts/view.tsx'
 import { useSession } from '../session.ts'
+import { Failures } from './overview/failures.tsx'
 import { StoreHealth } from './overview/health.tsx'
+import { History } from './overview/history.tsx'
 import { NamespaceUsage } from './overview/usage.tsx'
 
 const refreshMs = 10_000
 const shown = 10
+const shownUploads = 50
 
 const Uploads = () => {
   const { client } = useSession()
@@ -23,19 +26,23 @@ const Uploads = () => {
         {(uploads) => (
           <Table
             label="Uploads in progress"
-            columns={['Upload', '#Arrived', '#Of', 'Last data', 'Expires', 'Node']}
+            columns={['Upload', 'Namespace', '#Arrived', '#Of', 'Last data', 'Expires', 'Node']}
             none="None."
-            rows={uploads.map((upload) => ({
-              key: upload.uuid,
-              cells: [
-                <code>{upload.uuid.slice(0, 8)}</code>,
-                <Size bytes={upload.size} />,
-                upload.declared_size === null ? '–' : size(upload.declared_size),
-                <Ago at={upload.last_data_at} />,
-                <Ago at={upload.expires_at} />,
-                upload.node,
-              ],
-            }))}
+            rows={uploads
+              .slice(-shownUploads)
+              .reverse()
+              .map((upload) => ({
+                key: upload.uuid,
+                cells: [
+                  <code>{upload.uuid.slice(0, 8)}</code>,
+                  upload.namespace,
+                  <Size bytes={upload.size} />,
+                  upload.declared_size === null ? '–' : size(upload.declared_size),
+                  <Ago at={upload.last_data_at} />,
+                  <Ago at={upload.expires_at} />,
+                  upload.node,
+                ],
+              }))}
           />
         )}
       </Loading>
@@ -77,10 +84,12 @@ export const Overview = () => {
   const { isSystem } = useSession()
   return (
     <View title="Overview">
-      {isSystem && <StoreHealth />}
+      {isSystem && <History />}
+      {isSystem && <Failures />}
       <NamespaceUsage />
       <Biggest />
       <Uploads />
+      {isSystem && <StoreHealth />}
     </View>
   )
 }

@@ -1,7 +1,9 @@
 import type { Reply } from '@holdfast/client/browser'
 import { useState } from 'preact/hooks'
+import { commands } from '../../commands.ts'
 import { number, size } from '../../format.ts'
 import { useAction, useLoad } from '../../load.ts'
+import { Command } from '../../parts/copy-button.tsx'
 import { Loading } from '../../parts/loading.tsx'
 import { Problem } from '../../parts/problem.tsx'
 import { Tiles } from '../../parts/tiles.tsx'
@@ -11,7 +13,7 @@ type Usage = Reply<'showUsage'>
 const GiB = 1024 ** 3
 
 const of = (used: string, limit: number, show: (value: number) => string): string =>
-  `${used} of ${limit === 0 ? 'any' : show(limit)}`
+  limit === 0 ? `${used}, no limit` : `${used} of ${show(limit)}`
 
 /** What a namespace uses of what it may; the administrator sets the limits. */
 export const Limits = ({ name }: { name: string }) => {
@@ -33,6 +35,7 @@ export const Limits = ({ name }: { name: string }) => {
                 'Unfinished uploads': of(number(usage.uploads), usage.limits.max_uploads, number),
               }}
             />
+            {!isSystem && <Command text={commands.limits(name)} />}
             {isSystem && <LimitsForm usage={usage} onChange={loaded.reload} />}
           </>
         )}
@@ -40,6 +43,8 @@ export const Limits = ({ name }: { name: string }) => {
     </section>
   )
 }
+
+const orNone = (limit: string): string => (Number(limit) ? limit : 'none')
 
 const LimitsForm = ({ usage, onChange }: { usage: Usage; onChange: () => void }) => {
   const { client } = useSession()
@@ -58,7 +63,7 @@ const LimitsForm = ({ usage, onChange }: { usage: Usage; onChange: () => void })
     onChange()
   })
   const field = (label: string, value: string, set: (value: string) => void, step: string) => (
-    <label>
+    <label class="grow narrow">
       {label}
       <input
         type="number"
@@ -87,6 +92,14 @@ const LimitsForm = ({ usage, onChange }: { usage: Usage; onChange: () => void })
       </div>
       <p class="minor">0 is no limit. What is stored already stays.</p>
       <Problem error={setting.error} />
+      <Command
+        text={commands.limits(
+          usage.namespace,
+          Number(gib) ? `${gib}GiB` : 'none',
+          orNone(artifacts),
+          orNone(uploads),
+        )}
+      />
     </form>
   )
 }

@@ -1,7 +1,9 @@
 import type { VersionView } from '@holdfast/client/browser'
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { size } from '../../format.ts'
 import { Badge } from '../../parts/facts.tsx'
+import { Table } from '../../parts/table.tsx'
 
 /** Facts of a version that are compared, metadata last. */
 const factsOf = (version: VersionView): Record<string, string> => ({
@@ -13,6 +15,9 @@ const factsOf = (version: VersionView): Record<string, string> => ({
     Object.entries(version.metadata).map(([key, value]) => [`metadata: ${key}`, JSON.stringify(value)]),
   ),
 })
+
+const Fact = ({ name, value }: { name: string; value: string | undefined }): ComponentChildren =>
+  name === 'sha-512' && value ? <code title={value}>{value.slice(0, 16)}…</code> : (value ?? '–')
 
 /** Two versions side by side. */
 export const Comparison = ({ versions }: { versions: readonly VersionView[] }) => {
@@ -32,48 +37,26 @@ export const Comparison = ({ versions }: { versions: readonly VersionView[] }) =
   return (
     <details>
       <summary>Compare two versions</summary>
-      <div class="scroll">
-        <table class="comparison">
-          <thead>
-            <tr>
-              <th scope="col">
-                <span class="unseen">Fact</span>
-              </th>
-              <td>{choice('The first version', left, setLeft)}</td>
-              <td>{choice('The second version', right, setRight)}</td>
-              <th scope="col">
-                <span class="unseen">Result</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {Object.keys({ ...a, ...b }).map((fact) => (
-              <tr key={fact}>
-                <th scope="row">{fact}</th>
-                <td>
-                  {fact === 'sha-512' ? (
-                    <code title={a[fact]}>{a[fact]?.slice(0, 16)}…</code>
-                  ) : (
-                    (a[fact] ?? '–')
-                  )}
-                </td>
-                <td>
-                  {fact === 'sha-512' ? (
-                    <code title={b[fact]}>{b[fact]?.slice(0, 16)}…</code>
-                  ) : (
-                    (b[fact] ?? '–')
-                  )}
-                </td>
-                <td>
-                  <Badge tone={a[fact] === b[fact] ? 'good' : 'waiting'}>
-                    {a[fact] === b[fact] ? 'same' : 'different'}
-                  </Badge>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+      <div class="row comparison">
+        {choice('The first version', left, setLeft)}
+        {choice('The second version', right, setRight)}
       </div>
+      <Table
+        label="Comparison"
+        columns={['Fact', `Version ${left}`, `Version ${right}${left === right ? ' again' : ''}`, 'Result']}
+        none=""
+        rows={Object.keys({ ...a, ...b }).map((fact) => ({
+          key: fact,
+          cells: [
+            fact,
+            <Fact name={fact} value={a[fact]} />,
+            <Fact name={fact} value={b[fact]} />,
+            <Badge tone={a[fact] === b[fact] ? 'good' : 'waiting'}>
+              {a[fact] === b[fact] ? 'same' : 'different'}
+            </Badge>,
+          ],
+        }))}
+      />
     </details>
   )
 }

@@ -5,6 +5,7 @@ import { useAction, useLoad } from '../../load.ts'
 import { Command, CommandButton } from '../../parts/copy-button.tsx'
 import { Loading } from '../../parts/loading.tsx'
 import { Problem } from '../../parts/problem.tsx'
+import { Table } from '../../parts/table.tsx'
 import { useSession } from '../../session.ts'
 
 /** Text is shown as it is, everything else as JSON. What is typed is text. */
@@ -20,8 +21,15 @@ export const MetadataTable = ({ artifact: { uuid }, mayChange }: MetadataTablePr
   const loaded = useLoad((signal) => client.artifacts.metadata.show(uuid, { signal }), [uuid])
   const [key, setKey] = useState('')
   const [value, setValue] = useState('')
+  const [isOpen, setOpen] = useState(false)
   const setting = useAction(() => client.artifacts.metadata.set(uuid, key.trim(), value))
   const removing = useAction((name: string) => client.artifacts.metadata.delete(uuid, name))
+  /** Brings the value into the form. */
+  const edit = (name: string, held: string) => {
+    setKey(name)
+    setValue(held)
+    setOpen(true)
+  }
   const onSubmit = async (event: Event) => {
     event.preventDefault()
     if (!(await setting.run())) return
@@ -33,54 +41,45 @@ export const MetadataTable = ({ artifact: { uuid }, mayChange }: MetadataTablePr
     <section aria-labelledby="metadata">
       <h2 id="metadata">Metadata</h2>
       <Loading of={loaded}>
-        {(metadata) =>
-          Object.keys(metadata).length === 0 ? (
-            <p class="minor">None.</p>
-          ) : (
-            <div class="scroll">
-              <table>
-                <tbody>
-                  {Object.entries(metadata).map(([name, held]) => (
-                    <tr key={name}>
-                      <th scope="row">{name}</th>
-                      <td class="text">{show(held)}</td>
-                      <td class="actions">
-                        {mayChange && (
-                          <>
-                            <button
-                              type="button"
-                              class="small secondary"
-                              aria-label={`Edit ${name}`}
-                              onClick={() => {
-                                setKey(name)
-                                setValue(show(held))
-                              }}
-                            >
-                              Edit
-                            </button>
-                            <button
-                              type="button"
-                              class="small secondary"
-                              aria-label={`Delete ${name}`}
-                              onClick={async () => (await removing.run(name)) && loaded.reload()}
-                            >
-                              Delete
-                            </button>
-                            <CommandButton text={commands.deleteMetadata(uuid, name)} />
-                          </>
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
-        }
+        {(metadata) => (
+          <Table
+            label="Metadata"
+            columns={['Key', 'Value', '']}
+            none="None."
+            rows={Object.entries(metadata).map(([name, held]) => ({
+              key: name,
+              cells: [
+                name,
+                <span class="text">{show(held)}</span>,
+                mayChange && (
+                  <>
+                    <button
+                      type="button"
+                      class="small secondary"
+                      aria-label={`Edit ${name}`}
+                      onClick={() => edit(name, show(held))}
+                    >
+                      Edit
+                    </button>
+                    <button
+                      type="button"
+                      class="small secondary"
+                      aria-label={`Delete ${name}`}
+                      onClick={async () => (await removing.run(name)) && loaded.reload()}
+                    >
+                      Delete
+                    </button>
+                    <CommandButton text={commands.deleteMetadata(uuid, name)} />
+                  </>
+                ),
+              ],
+            }))}
+          />
+        )}
       </Loading>
       <Problem error={removing.error} />
       {mayChange && (
-        <details>
+        <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary>Set a value</summary>
           <form onSubmit={onSubmit}>
             <div class="row">

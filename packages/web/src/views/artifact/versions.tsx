@@ -8,6 +8,7 @@ import { Command, CommandButton, Digest } from '../../parts/copy-button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { Ago, Badge, Size } from '../../parts/facts.tsx'
 import { Problem } from '../../parts/problem.tsx'
+import { Table } from '../../parts/table.tsx'
 import { useSession } from '../../session.ts'
 import { LabelDialog } from './label-dialog.tsx'
 import { References } from './references.tsx'
@@ -32,80 +33,54 @@ export const Versions = ({ artifact, versions, mayChange, onChange }: VersionsPr
   return (
     <section aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Version</th>
-              <th scope="col" class="figure">
-                Size
-              </th>
-              <th scope="col">Added</th>
-              <th scope="col">SHA-512</th>
-              <th scope="col">Also in</th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {versions.map((version) => (
-              <tr key={version.index}>
-                <th scope="row">
-                  {version.index} {version.state === 'quarantined' && <Badge>damaged</Badge>}
-                </th>
-                <td class="figure">
-                  <Size bytes={version.size} />
-                </td>
-                <td>
-                  <Ago at={artifact.blobs[String(version.index)]?.created_at ?? version.fetched_at} />
-                </td>
-                <td>
-                  <Digest value={version.sha512} name={`SHA-512 of version ${version.index}`} />
-                </td>
-                <td>
-                  <References artifact={artifact} blobUuid={version.uuid} />
-                </td>
-                <td class="actions">
-                  <button
-                    type="button"
-                    class="small"
-                    aria-label={`Download version ${version.index}`}
-                    onClick={() =>
-                      download(
-                        { artifact: artifact.uuid, version: version.index },
-                        artifact.name,
-                        version.size,
-                      )
-                    }
-                  >
-                    Download
-                  </button>
-                  <CommandButton text={commands.download(artifact.uuid, artifact.name, version.index)} />
-                  <button
-                    type="button"
-                    class="small secondary"
-                    aria-label={`Label version ${version.index}`}
-                    onClick={() => setOpen({ kind: 'label', version })}
-                  >
-                    Label
-                  </button>
-                  {mayChange && (
-                    <button
-                      type="button"
-                      class="small secondary"
-                      aria-label={`Delete version ${version.index}`}
-                      onClick={() => setOpen({ kind: 'delete', version })}
-                    >
-                      Delete
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label="Versions"
+        columns={['Version', '#Size', 'Added', 'SHA-512', 'Also in', '']}
+        none="It has no version yet."
+        rows={versions.map((version) => ({
+          key: String(version.index),
+          cells: [
+            <>
+              {version.index} {version.state === 'quarantined' && <Badge>damaged</Badge>}
+            </>,
+            <Size bytes={version.size} />,
+            <Ago at={artifact.blobs[String(version.index)]?.created_at ?? version.fetched_at} />,
+            <Digest value={version.sha512} name={`SHA-512 of version ${version.index}`} />,
+            <References artifact={artifact} blobUuid={version.uuid} />,
+            <>
+              <button
+                type="button"
+                class="small"
+                aria-label={`Download version ${version.index}`}
+                onClick={() =>
+                  download({ artifact: artifact.uuid, version: version.index }, artifact.name, version.size)
+                }
+              >
+                Download
+              </button>
+              <CommandButton text={commands.download(artifact.uuid, artifact.name, version.index)} />
+              <button
+                type="button"
+                class="small secondary"
+                aria-label={`Label version ${version.index}`}
+                onClick={() => setOpen({ kind: 'label', version })}
+              >
+                Label
+              </button>
+              {mayChange && (
+                <button
+                  type="button"
+                  class="small secondary"
+                  aria-label={`Delete version ${version.index}`}
+                  onClick={() => setOpen({ kind: 'delete', version })}
+                >
+                  Delete
+                </button>
+              )}
+            </>,
+          ],
+        }))}
+      />
       {open?.kind === 'label' && <LabelDialog version={open.version} onClose={close} onDone={done} />}
       {open?.kind === 'delete' && (
         <DeleteVersion artifact={artifact} version={open.version} onClose={close} onDone={done} />

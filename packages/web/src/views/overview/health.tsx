@@ -9,34 +9,30 @@ import { Tiles } from '../../parts/tiles.tsx'
 import { useSession } from '../../session.ts'
 
 const refreshMs = 10_000
+const shown = 20
 
-/** Verification, damaged blobs and failures: for the administrator. */
+/** How far verification has come, and which blobs are damaged: for the administrator. */
 export const StoreHealth = () => {
   const { client } = useSession()
   const loaded = useLoad(
     async (signal) => {
-      const [verification, quarantine, jobs, broken] = await Promise.all([
+      const [verification, quarantine, { newest }] = await Promise.all([
         client.call('showVerification', {}, { signal }),
-        client.call('listQuarantine', { query: { limit: 20 } }, { signal }),
-        client.call('listJobs', {}, { signal }),
-        client.artifacts.list({ state: 'error', limit: 20 }, { signal }),
+        client.call('listQuarantine', { query: { limit: shown } }, { signal }),
+        client.call('showStoreUsage', { query: { since: Date.now() / 1000 } }, { signal }),
       ])
-      return {
-        verification,
-        quarantine,
-        broken,
-        failed: jobs.filter((job) => job.last_run?.outcome === 'failed'),
-      }
+      return { verification, quarantine, stored: newest?.stored_bytes ?? 0 }
     },
     [],
     { everyMs: refreshMs },
   )
   return (
-    <Loading of={loaded}>
-      {({ verification, quarantine, broken, failed }) => (
-        <>
-          <section>
-            <h2>Verification</h2>
+    <section aria-labelledby="verification">
+      <h2 id="verification">Verification</h2>
+      <Loading of={loaded}>
+        {({ verification, quarantine, stored }) => (
+          <>
+            <Progress due={verification.due.bytes} stored={stored} />
             <Tiles
               of={{
                 'Damaged blobs': number(verification.quarantined),
@@ -63,36 +59,21 @@ export const StoreHealth = () => {
                 }))}
               />
             )}
-            <Command text={commands.quarantine()} />
-          </section>
-          <section>
-            <h2>Recent failures</h2>
-            <Table
-              label="Recent failures"
-              columns={['What', 'When', 'Why']}
-              none="None."
-              rows={[
-                ...failed.map((job) => ({
-                  key: job.name,
-                  cells: [
-                    `job ${job.name}`,
-                    <Ago at={job.last_run!.started_at} />,
-                    job.last_run!.error ?? '',
-                  ],
-                })),
-                ...broken.map((artifact) => ({
-                  key: artifact.uuid,
-                  cells: [
-                    <a href={`#/artifacts/${artifact.uuid}`}>{artifact.name}</a>,
-                    <Ago at={artifact.updated_at} />,
-                    artifact.error ?? '',
-                  ],
-                })),
-              ]}
-            />
-          </section>
-        </>
-      )}
-    </Loading>
+          </>
+        )}
+      </Loading>
+      <Command text={commands.quarantine()} />
+    </section>
+  )
+}
+
+const Progress = ({ due, stored }: { due: number; stored: number }) => {
+  if (stored === 0) return null
+  const part = Math.max(0, 1 - due / stored)
+  return (
+    <p class="row">
+      <progress value={part} max={1} aria-label="Verified within the interval" />
+      <span>{Math.floor(part * 100)} % of the stored bytes are verified as often as they should be</span>
+    </p>
   )
 }
