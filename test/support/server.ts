@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Jump } from './fake-clock.ts'
 import { databaseSettings, dropDatabaseOf } from './postgres.ts'
+import { blobSettings } from './s3.ts'
 
 const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
 const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
@@ -94,6 +95,7 @@ export const startServer = async ({
       HOLDFAST_NODE_NAME: 'node-1',
       HOLDFAST_LOG_LEVEL: 'info',
       ...(await databaseSettings(directory)),
+      ...blobSettings(directory),
       ...settings,
     },
     hasFakeClock,

@@ -104,6 +104,35 @@ const list = (variable: string, meaning: string): Setting<readonly string[]> => 
       .filter(Boolean),
 })
 
+/** The first of the words is the default. */
+const oneOf = <T extends string>(
+  variable: string,
+  words: readonly [T, ...T[]],
+  meaning: string,
+): Setting<T> => ({
+  variable,
+  fallback: words[0],
+  meaning,
+  parse: (value) => {
+    const word = words.find((other) => other === value)
+    if (word === undefined) throw new ConfigError(`${variable} is none of ${words.join(', ')}: ${value}`)
+    return word
+  },
+})
+
+const endpoint = (variable: string, meaning: string): Setting<string> => ({
+  variable,
+  fallback: '',
+  meaning,
+  parse: (value) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined
+    // Without the text itself: somebody may have put a password into it.
+    if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
+      throw new ConfigError(`${variable} is not a URL like https://s3.example.com, without credentials`)
+    return value
+  },
+})
+
 const networks = (variable: string, meaning: string): Setting<readonly string[]> => {
   const { parse, ...rest } = list(variable, meaning)
   return {
@@ -148,6 +177,33 @@ export const settings = {
     'HOLDFAST_DATABASE_PATIENCE',
     5,
     'While PostgreSQL has been away for less than this, requests wait; then they are refused with 503.',
+  ),
+  blobStore: text(
+    'HOLDFAST_BLOB_STORE',
+    '',
+    'Where the blobs are kept, if not in the data directory: s3://bucket or s3://bucket/prefix. Credentials are found as by every program of Amazon: in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in ~/.aws, or from the machine.',
+  ),
+  s3Endpoint: endpoint('HOLDFAST_S3_ENDPOINT', 'URL of the S3 service; that of Amazon when empty.'),
+  s3Region: text('HOLDFAST_S3_REGION', 'us-east-1', 'Region of the bucket; most other stores take any.'),
+  s3Addressing: oneOf(
+    'HOLDFAST_S3_ADDRESSING',
+    ['auto', 'path', 'virtual-host'],
+    'path: the name of the bucket stands in the path of URLs; virtual-host: in their host name; auto: path with HOLDFAST_S3_ENDPOINT, virtual-host without.',
+  ),
+  s3Connections: count(
+    'HOLDFAST_S3_CONNECTIONS',
+    64,
+    'Most connections to the S3 service for downloads, and as many again for everything else.',
+  ),
+  s3Timeout: seconds(
+    'HOLDFAST_S3_TIMEOUT',
+    20,
+    'A connection to the S3 service on which nothing moves for this long is given up.',
+  ),
+  s3Patience: seconds(
+    'HOLDFAST_S3_PATIENCE',
+    10,
+    'A call of the S3 service that fails is repeated for this long; then requests are refused with 503.',
   ),
   nodeName: text('HOLDFAST_NODE_NAME', hostname(), 'Name of this node in replies and events.'),
   publicUrl: text(
@@ -300,6 +356,9 @@ export const parseConfig = (environment: Readonly<Record<string, string | undefi
     ),
   ) as Config
 }
+
+/** Whether the blobs are kept by a service of their own, and not in the data directory. */
+export const hasOwnBlobStore = ({ blobStore }: Config): boolean => blobStore !== ''
 
 /** The settings for a log line, secrets masked. */
 export const describeConfig = (config: Config): Record<string, unknown> =>

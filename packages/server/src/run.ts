@@ -7,6 +7,7 @@ import { UnfinishedRestoreError } from './backup/unfinished-restore.ts'
 import { ConfigError, describeConfig, parseConfig } from './config.ts'
 import { DataDirectoryInUseError } from './db/lock.ts'
 import { DatabaseStartError } from './db/open-database.ts'
+import { BlobStoreStartError, WrongBlobStoreError } from './open-blobs.ts'
 import { type RunningServer, startServer } from './start.ts'
 import { WrongDatabaseError } from './store-directory.ts'
 
@@ -28,6 +29,8 @@ const isExpected = (error: Error): boolean =>
   error instanceof UnfinishedRestoreError ||
   error instanceof DatabaseStartError ||
   error instanceof WrongDatabaseError ||
+  error instanceof BlobStoreStartError ||
+  error instanceof WrongBlobStoreError ||
   'syscall' in error
 
 const readConfig = () => {

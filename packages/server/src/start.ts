@@ -8,7 +8,6 @@ import type { Logger } from 'pino'
 import { createApp } from './app.ts'
 import { tellLastBackup } from './backup/backups.ts'
 import { refuseUnfinishedRestore } from './backup/unfinished-restore.ts'
-import { openDiskStore } from './blobs/disk-store.ts'
 import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
@@ -26,6 +25,7 @@ import { loadTokenKey } from './domain/secrets.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
 import { localUrl, parseListen } from './listen-address.ts'
 import { createMetrics } from './metrics.ts'
+import { openBlobs } from './open-blobs.ts'
 import type { Parts } from './parts.ts'
 import { bindDataDirectory } from './store-directory.ts'
 
@@ -100,6 +100,8 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
   })
   releases.push(() => hash.close())
   const clock = { now: () => Date.now() }
+  const { blobs, ahead, maxSize, close } = await openBlobs(config, db, log)
+  releases.push(close)
   const uploadFiles = await openUploadFiles({
     dataDir,
     hash,
@@ -107,12 +109,13 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     freeSpaceReserveBytes: config.freeSpaceReserve,
     stallTimeoutMs: config.uploadStall * 1000,
     onWarning: (message, facts) => log.warn(facts, message),
+    ahead,
   })
   releases.push(() => uploadFiles.close())
   return {
-    config,
+    config: { ...config, maxFileSize: Math.min(config.maxFileSize, maxSize) },
     db,
-    blobs: await openDiskStore(dataDir),
+    blobs,
     sender: createBlobSender(),
     hash,
     uploadFiles,

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import type { BackupView } from '@holdfast/api/backup-schemas'
 import { HoldfastError } from '@holdfast/api/errors'
 import { dataPaths } from '../blobs/paths.ts'
+import { hasOwnBlobStore } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { recordEvent } from '../domain/events.ts'
 import { jobsOf } from '../domain/jobs/job.ts'
@@ -38,6 +39,11 @@ export const startBackup = async (parts: Parts, caller: Caller, name: string): P
     throw impossible(
       'the metadata of this store is in PostgreSQL, which is backed up with its own tools (pg_dump) before the blobs: ' +
         'see the operators guide',
+    )
+  if (hasOwnBlobStore(parts.config))
+    throw impossible(
+      'the blobs of this store are in S3, which is backed up with its own tools (versions or copies of the bucket): see ' +
+        'the operators guide',
     )
   if (backupDir === '')
     throw impossible('this server has no place for backups: the setting HOLDFAST_BACKUP_DIR names one')

@@ -8,7 +8,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Logger, pino } from 'pino'
 import { dataPaths } from '../blobs/paths.ts'
-import { type Config, ConfigError, parseConfig } from '../config.ts'
+import { type Config, ConfigError, hasOwnBlobStore, parseConfig } from '../config.ts'
 import { DataDirectoryInUseError } from '../db/lock.ts'
 import { hasOwnServer } from '../db/open-database.ts'
 import type { Parts } from '../parts.ts'
@@ -85,6 +85,10 @@ const restore = async (words: readonly string[], options: Options): Promise<numb
   const [backup, ...more] = words
   if (backup === undefined || more.length > 0) throw new UsageError('name one backup, a directory')
   const config = configFor(options.data)
+  if (hasOwnBlobStore(config))
+    throw new BackupError(
+      'a backup holds blobs as files, and HOLDFAST_BLOB_STORE names an S3 store: see docs/operators-guide.md',
+    )
   const { restoreBackup } = await import('./restore.ts')
   const { manifest, blobs, bytes, damaged } = await restoreBackup({
     backup: resolve(backup),

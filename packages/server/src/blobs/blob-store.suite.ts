@@ -182,6 +182,22 @@ export const describeBlobStore = (name: string, openStore: OpenStore): void => {
       expect(await store.stat(uuid)).toBeUndefined()
     })
 
+    test('tells what was set aside', async () => {
+      const uuid = await adopted()
+      const aside = async () => {
+        const found = []
+        for await (const facts of store.listQuarantined()) found.push(facts)
+        return found
+      }
+      expect(await store.statQuarantined(uuid)).toBeUndefined()
+      await store.quarantine(uuid)
+      expect(await store.statQuarantined(uuid)).toMatchObject({ uuid, size: content.length })
+      expect(await aside()).toMatchObject([{ uuid, size: content.length }])
+      await store.dropQuarantined(uuid)
+      expect(await store.statQuarantined(uuid)).toBeUndefined()
+      expect(await aside()).toEqual([])
+    })
+
     test('lists what is there', async () => {
       const uuids = [await adopted(), await adopted(Buffer.from('x')), await adopted(Buffer.alloc(0))].sort()
       expect(await listed()).toEqual(uuids)
@@ -200,6 +216,7 @@ export const describeBlobStore = (name: string, openStore: OpenStore): void => {
         await expect(store.quarantine(name)).rejects.toThrow(RangeError)
         await expect(store.restore(name)).rejects.toThrow(RangeError)
         await expect(store.dropQuarantined(name)).rejects.toThrow(RangeError)
+        await expect(store.statQuarantined(name)).rejects.toThrow(RangeError)
       },
     )
   })

@@ -41,6 +41,15 @@ export interface BlobStore {
   restore(uuid: string): Promise<void>
   /** What was set aside under this UUID, if anything, is durably gone afterwards. */
   dropQuarantined(uuid: string): Promise<void>
+  /** What was set aside under this UUID, if anything. */
+  statQuarantined(uuid: string): Promise<BlobFacts | undefined>
+  /** All that was set aside; otherwise as `list`. */
+  listQuarantined(): AsyncIterable<BlobFacts>
+  /**
+   * Removes what a crash has left of blobs that were being sent somewhere ahead of their adoption, unless they are to be kept.
+   * Resolves with how many that were.
+   */
+  sweep(isKept: (uuid: string) => boolean): Promise<number>
 }
 
 /** What is known of a blob's bytes since they arrived. */

@@ -145,6 +145,21 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     },
 
     dropQuarantined: async (uuid) => removeFile(paths.quarantined(uuid)),
+
+    async statQuarantined(uuid) {
+      const facts = await files.stat(paths.quarantined(uuid))
+      return facts && { uuid, ...facts }
+    },
+
+    async *listQuarantined() {
+      for (const uuid of await files.list(paths.quarantine)) {
+        const facts = isFileUuid(uuid) && (await files.stat(paths.quarantined(uuid)))
+        if (facts) yield { uuid, ...facts }
+      }
+    },
+
+    // A file becomes a blob in one step.
+    sweep: async () => 0,
   }
 }
 

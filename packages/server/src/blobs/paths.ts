@@ -13,6 +13,7 @@ import { join } from 'node:path'
  *   client.json              ready-made client configuration, mode 0600
  *   uploads/<uuid>.data      bytes of an upload, append only
  *   uploads/<uuid>.state     what of them is acknowledged and what is on stable storage
+ *   uploads/<uuid>.sent      with blobs in S3: the data file, once it is an object there, until its conversion has ended
  *   blobs/<xx>/<uuid>        immutable bytes; <xx> are the first two digits of the UUID
  *   quarantine/<uuid>        bytes of damaged blobs, for people to look at until the blob is healed or collected
  *   restoring.json           a backup is being restored here, or was in part: see backup/restore.ts
@@ -30,9 +31,10 @@ export interface DataPaths {
   readonly uploads: string
   readonly blobs: string
   readonly quarantine: string
-  /** These four throw a RangeError for anything but a canonical lowercase UUID: the last guard against path tricks. */
+  /** These five throw a RangeError for anything but a canonical lowercase UUID: the last guard against path tricks. */
   uploadData(uuid: string): string
   uploadState(uuid: string): string
+  uploadSent(uuid: string): string
   blob(uuid: string): string
   quarantined(uuid: string): string
   /** The directory a blob lies in. */
@@ -67,6 +69,7 @@ export const dataPaths = (root: string): DataPaths => {
     quarantine,
     uploadData: (uuid) => join(uploads, `${checked(uuid)}.data`),
     uploadState: (uuid) => join(uploads, `${checked(uuid)}.state`),
+    uploadSent: (uuid) => join(uploads, `${checked(uuid)}.sent`),
     blobDirectory,
     blob: (uuid) => join(blobDirectory(uuid), uuid),
     quarantined: (uuid) => join(quarantine, checked(uuid)),

@@ -113,6 +113,7 @@ export class UploadDirectory implements UploadFiles {
         path: this.#context.paths.uploadData(uuid),
         size: file.size,
         ...content,
+        read: (target, position) => file.read(target, position),
         release,
         discard: once(() => this.#erase(uuid).finally(() => this.#leave(uuid, turn))),
       }
@@ -186,8 +187,9 @@ export class UploadDirectory implements UploadFiles {
     const found = { data: new Set<string>(), state: new Set<string>(), strays: [] as string[] }
     for (const name of await this.#context.files.list(this.#context.paths.uploads)) {
       const [uuid = '', kind, more] = name.split('.')
-      if (isFileUuid(uuid) && (kind === 'data' || kind === 'state') && more === undefined)
-        found[kind].add(uuid)
+      const isOwn = isFileUuid(uuid) && more === undefined
+      if (isOwn && kind === 'data') found.data.add(uuid)
+      else if (isOwn && (kind === 'state' || kind === 'sent')) found.state.add(uuid)
       else found.strays.push(name)
     }
     return found
@@ -248,7 +250,7 @@ export class UploadDirectory implements UploadFiles {
 
   /** Removes what there is of the upload's files; whoever waits for it will find nothing. */
   async #erase(uuid: string): Promise<void> {
-    const { files, paths } = this.#context
+    const { files, paths, ahead } = this.#context
     const entry = this.#entries.get(uuid)
     const file = entry?.file
     if (entry) entry.file = undefined
@@ -256,6 +258,9 @@ export class UploadDirectory implements UploadFiles {
     await file?.close()
     // Not flushed: should a power cut bring them back, the start finds them without a row and removes them again.
     for (const path of [paths.uploadData(uuid), paths.uploadState(uuid)]) await unlinkIfThere(files, path)
+    if (!ahead) return
+    await unlinkIfThere(files, paths.uploadSent(uuid))
+    void ahead.gone(uuid)
   }
 
   /** Lets go of descriptors, and then of everything, of those unused for longest, beyond the bounds. */

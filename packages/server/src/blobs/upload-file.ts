@@ -16,6 +16,21 @@ export interface UploadFileContext {
   /** Bytes after which written data is flushed in the background. */
   readonly syncEvery: number
   readonly warn: (message: string, facts: Record<string, unknown>) => void
+  /** Where the bytes go meanwhile, if anywhere. */
+  readonly ahead?: UploadAhead | undefined
+}
+
+/**
+ * Somebody who brings the bytes of uploads elsewhere while they arrive, so that less is to be done when they become blobs.
+ * Nothing depends on it: none of these wait or throw.
+ */
+export interface UploadAhead {
+  /** The file `path` of the upload has `size` written bytes, acknowledged or not. */
+  grown(uuid: string, path: string, size: number): void
+  /** Its bytes from `size` on do not count any more, and others may be written in their place from now on. */
+  cut(uuid: string, size: number): void
+  /** The upload is gone. */
+  gone(uuid: string): Promise<void>
 }
 
 /** What was found when an upload's files were opened, and cut to what can be believed. */
@@ -215,6 +230,11 @@ export class UploadFile {
     if (this.#syncError !== undefined) await this.truncate(this.durableSize)
   }
 
+  /** Fills `target` from `position`; fewer bytes only at the end. */
+  read(target: Uint8Array, position: number): Promise<number> {
+    return this.#data!.read(target, position)
+  }
+
   write(bytes: Uint8Array, position: number): Promise<void> {
     return this.#data!.write(bytes, position)
   }
@@ -225,8 +245,9 @@ export class UploadFile {
     await this.#saveRecord(size)
   }
 
-  /** Starts a flush if enough was written since the last one and none is under way. */
+  /** Tells that so much is written; starts a flush if enough was written since the last one and none is under way. */
   flushInBackground(written: number): void {
+    this.#context.ahead?.grown(this.uuid, this.#data!.path, written)
     if (this.#syncing || this.#syncError !== undefined) return
     if (written - this.#syncedSize < this.#context.syncEvery) return
     this.#syncing = this.#flush(written)
@@ -295,6 +316,7 @@ export class UploadFile {
 
   async #cutData(): Promise<void> {
     this.#tailDoubtful = true
+    this.#context.ahead?.cut(this.uuid, this.#size)
     this.#hash?.rewind(this.#size)
     await this.#data!.truncate(this.#size)
     this.#tailDoubtful = false

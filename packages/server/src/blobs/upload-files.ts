@@ -34,7 +34,7 @@ import { type FileOps, realFiles } from './files.ts'
 import type { ContentHash, HashPipeline } from './hash-pipeline.ts'
 import { dataPaths } from './paths.ts'
 import { UploadDirectory } from './upload-directory.ts'
-import type { Settled } from './upload-file.ts'
+import type { Settled, UploadAhead } from './upload-file.ts'
 import { readBootId } from './upload-state.ts'
 
 export type { Body } from './body-writer.ts'
@@ -57,6 +57,8 @@ export interface UploadFilesOptions {
   readonly maxOpen?: number | undefined
   /** Idle uploads that keep the state of their hash. */
   readonly maxKnown?: number | undefined
+  /** Told of the bytes as they arrive, when blobs are kept elsewhere. */
+  readonly ahead?: UploadAhead | undefined
   /** For tests: what stands for this boot of the machine, 16 bytes. */
   readonly bootId?: Buffer | undefined
 }
@@ -84,6 +86,8 @@ export interface AppendOptions {
 
 /** An upload held still: nobody else can change it until `release` or `discard`, of which only the first counts. */
 export interface Sealed extends ContentHash {
+  /** Fills `target` from `position`; fewer bytes only at the end. */
+  read(target: Uint8Array, position: number): Promise<number>
   /** The data file; all its bytes are on stable storage. It may be renamed away, and back before `release`. */
   readonly path: string
   readonly size: number
@@ -96,7 +100,7 @@ export interface Sealed extends ContentHash {
 export interface Recovery {
   /** Uploads found, cut where needed. */
   readonly settled: readonly ({ uuid: string } & Settled)[]
-  /** Uploads that have a record but no data: converted, or lost with the directory entry. The caller decides. */
+  /** Uploads that have other files but no data: converted, or lost with the directory entry. The caller decides. */
   readonly missing: readonly string[]
   /** Uploads whose files could not be read; left alone, warned about. */
   readonly unreadable: readonly string[]
@@ -148,6 +152,7 @@ export const openUploadFiles = async (options: UploadFilesOptions): Promise<Uplo
     clock: options.clock,
     syncEvery: options.syncEvery ?? 64 * 1024 * 1024,
     warn: options.onWarning ?? (() => {}),
+    ahead: options.ahead,
   }
   return new UploadDirectory(context, options)
 }

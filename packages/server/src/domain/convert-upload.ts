@@ -116,23 +116,14 @@ const makeVersion = async (
   return made
 }
 
-/** Makes the upload's file the file of a blob of the same UUID, and looks at what it is. */
+/** Looks at what the upload's file is, and makes it the file of a blob of the same UUID. */
 const adoptBytes = async ({ blobs }: Parts, uuid: string, sealed: Sealed): Promise<BlobInfo> => {
-  await blobs.adopt(uuid, sealed.path)
-  try {
-    const reader = await blobs.open(uuid)
-    try {
-      return await readBlobInfo(async (offset, length) => {
-        const target = new Uint8Array(length)
-        return target.subarray(0, await reader.read(target, offset))
-      }, sealed.size)
-    } finally {
-      await reader.close()
-    }
-  } catch (error) {
-    await blobs.giveBack(uuid, sealed.path)
-    throw error
-  }
+  const info = await readBlobInfo(async (offset, length) => {
+    const target = new Uint8Array(length)
+    return target.subarray(0, await sealed.read(target, offset))
+  }, sealed.size)
+  await blobs.adopt(uuid, sealed.path, sealed)
+  return info
 }
 
 /**
@@ -215,14 +206,15 @@ const insertBlob = async (
 
 /**
  * Gives the bytes back to the upload, unless the transaction may have been committed in spite of its failure. False when
- * the database is away and cannot be asked.
+ * the database or the blob store is away.
  */
 const undo = async (parts: Parts, uuid: string, sealed: Sealed, isDoubtful: boolean): Promise<boolean> => {
   try {
     const committed = await (isDoubtful ? findAfterDoubt(parts, uuid) : findConversion(parts.db.read, uuid))
     if (!committed) await parts.blobs.giveBack(uuid, sealed.path)
   } catch (error) {
-    if (isHoldfastError(error, 'unavailable')) return false
+    if (isHoldfastError(error, 'unavailable') || isHoldfastError(error, 'blob_store_unavailable'))
+      return false
     parts.log.error({ err: error, upload: uuid }, 'a conversion was not undone; the next start will do it')
   }
   return true
@@ -238,18 +230,22 @@ const findAfterDoubt = (parts: Parts, uuid: string): Promise<Row<'conversions'> 
 const undoPauseMs = 1000
 const undoTries = 3600
 
-/** Tries again until the database is there; who asks for the upload meanwhile waits. The next start does the same. */
+/**
+ * Tries again until the database and the store are there; who asks for the upload meanwhile waits. Throws when that takes too
+ * long: the upload must not be used as it is then, and the next start does the same.
+ */
 const keepUndoing = async (
   parts: Parts,
   uuid: string,
   sealed: Sealed,
   isDoubtful: boolean,
 ): Promise<void> => {
-  parts.log.warn({ upload: uuid }, 'a conversion is undone when the database can be asked')
+  parts.log.warn({ upload: uuid }, 'a conversion is undone when the database and the store can be asked')
   for (let left = undoTries; left > 0; left--) {
     await delay(undoPauseMs, undefined, { ref: false })
     if (await undo(parts, uuid, sealed, isDoubtful)) return
   }
+  throw new Error('a conversion could not be undone; the next start will do it')
 }
 
 /** The version stands. Only a failure to heal the blob is a failure still; other leftovers are for the next start. */

@@ -19,7 +19,7 @@ export const healWith = (parts: Parts, blobUuid: string, sealed: Sealed): Promis
   exclusively(parts, blobUuid, async () => {
     if ((await stateOf(parts, blobUuid)) !== 'quarantined') return
     await parts.blobs.quarantine(blobUuid)
-    await parts.blobs.adopt(blobUuid, sealed.path)
+    await parts.blobs.adopt(blobUuid, sealed.path, sealed)
     await markHealed(parts, blobUuid, { blockSums: sealed.blockSums }, 'the same content was stored again')
   })
 

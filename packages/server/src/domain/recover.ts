@@ -19,7 +19,8 @@ export const recover = async (parts: Parts): Promise<void> => {
     .innerJoin('namespaces', 'namespaces.name', 'uploads.namespace')
     .select(['uploads.uuid', 'namespaces.state'])
     .execute()
-  for (const { uuid } of rows) await takeBack(parts, uuid)
+  for (let start = 0; start < rows.length; start += atOnce)
+    await Promise.all(rows.slice(start, start + atOnce).map(({ uuid }) => takeBack(parts, uuid)))
   const found = await parts.uploadFiles.recover()
   tellOfLosses(parts, found)
   const files = new Set(found.settled.map((upload) => upload.uuid))
@@ -30,6 +31,22 @@ export const recover = async (parts: Parts): Promise<void> => {
     else await forget(parts, uuid)
   }
   for (const uuid of [...files, ...found.missing]) if (!wanted.has(uuid)) await discardUpload(parts, uuid)
+  await sweepBlobs(parts)
+}
+
+/** Uploads looked at together: a blob store may be far away. */
+const atOnce = 16
+
+/** What was being sent to the store ahead of its conversion is not known any more. Other nodes know theirs. */
+const sweepBlobs = async (parts: Parts): Promise<void> => {
+  const others = await parts.db.read
+    .selectFrom('uploads')
+    .select('uuid')
+    .where('node', '<>', parts.config.nodeName)
+    .execute()
+  const theirs = new Set(others.map(({ uuid }) => uuid))
+  const count = await parts.blobs.sweep((uuid) => theirs.has(uuid))
+  if (count > 0) parts.log.info({ count }, 'aborted what was sent to the blob store ahead of conversions')
 }
 
 /** If a conversion stopped before its commit, the bytes lie in the place of the blob that was to be. */

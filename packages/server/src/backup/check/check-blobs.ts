@@ -5,8 +5,6 @@
  * what is wrong with references is corrected by counting them.
  */
 import { type ExpressionBuilder, sql } from 'kysely'
-import { realFiles } from '../../blobs/files.ts'
-import { dataPaths } from '../../blobs/paths.ts'
 import { deleted } from '../../db/database.ts'
 import type { Row, Schema } from '../../db/schema.ts'
 import { noteUnreferenced } from '../../domain/blobs.ts'
@@ -76,7 +74,7 @@ const checkFile = async (work: CheckWork, blob: CheckedBlob): Promise<void> => {
   const wrong = await wrongWithFile(work, blob)
   if (!wrong) return
   await noteFault(work, { ...wrong, object: uuid }, async () => {
-    const aside = await realFiles.stat(dataPaths(parts.config.dataDir).quarantined(uuid))
+    const aside = await parts.blobs.statQuarantined(uuid)
     if (aside && wrong.kind === 'file_size_wrong')
       return 'another file of it is in quarantine already, and one of them would be lost: look at both'
     await quarantineBlob(parts, uuid, wrong.message, fresh)

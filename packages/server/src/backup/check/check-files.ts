@@ -8,7 +8,9 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { BlobFacts } from '../../blobs/blob-store.ts'
 import { dataPaths, isFileUuid } from '../../blobs/paths.ts'
+import { hasOwnBlobStore } from '../../config.ts'
 import { deleted } from '../../db/database.ts'
 import type { Row } from '../../db/schema.ts'
 import { exclusively, quarantined } from '../../domain/quarantine.ts'
@@ -16,9 +18,37 @@ import { type CheckWork, noteFault } from './faults.ts'
 
 const batchSize = 200
 
-/** Looks at every file among the blobs and in quarantine. */
-export const checkFiles = async (work: CheckWork): Promise<void> => {
+/** Looks at every file among the blobs and in quarantine, or at every object. */
+export const checkFiles = (work: CheckWork): Promise<void> =>
+  hasOwnBlobStore(work.parts.config) ? checkObjects(work) : checkDataDirectory(work)
+
+/** A store of objects tells of what it has given names to; what else is in the bucket is nobody's business here. */
+const checkObjects = async (work: CheckWork): Promise<void> => {
   const { parts, signal, report } = work
+  const { blobs } = parts
+  const ageOfFacts = (facts: BlobFacts | undefined) =>
+    facts ? parts.clock.now() - facts.modifiedAt : Number.NEGATIVE_INFINITY
+  const age = async (uuid: string) => ageOfFacts(await blobs.stat(uuid))
+  let batch: string[] = []
+  const checkBatch = async () => {
+    signal.throwIfAborted()
+    for (const uuid of await withoutRow(work, batch)) await checkStray(work, uuid, age)
+    report.checked_files += batch.length
+    batch = []
+  }
+  for await (const { uuid } of blobs.list()) if (batch.push(uuid) === batchSize) await checkBatch()
+  await checkBatch()
+  for await (const facts of blobs.listQuarantined()) {
+    signal.throwIfAborted()
+    report.checked_files++
+    await checkAside(work, facts.uuid, ageOfFacts(facts))
+  }
+}
+
+const checkDataDirectory = async (work: CheckWork): Promise<void> => {
+  const { parts, signal, report } = work
+  const { blob } = dataPaths(parts.config.dataDir)
+  const age = (uuid: string) => ageOf(work, blob(uuid))
   const { blobs } = dataPaths(parts.config.dataDir)
   for (const prefix of await readdir(blobs)) {
     if (!/^[0-9a-f]{2}$/.test(prefix)) {
@@ -31,7 +61,7 @@ export const checkFiles = async (work: CheckWork): Promise<void> => {
     for (let start = 0; start < known.length; start += batchSize) {
       signal.throwIfAborted()
       const batch = known.slice(start, start + batchSize)
-      for (const uuid of await withoutRow(work, batch)) await checkStray(work, uuid)
+      for (const uuid of await withoutRow(work, batch)) await checkStray(work, uuid, age)
       report.checked_files += batch.length
     }
   }
@@ -71,17 +101,20 @@ const ageOf = async ({ parts }: CheckWork, path: string): Promise<number> => {
   }
 }
 
-const checkStray = async (work: CheckWork, uuid: string): Promise<void> => {
+const checkStray = async (
+  work: CheckWork,
+  uuid: string,
+  age: (uuid: string) => Promise<number>,
+): Promise<void> => {
   const { parts } = work
-  const { blob, quarantined: aside } = dataPaths(parts.config.dataDir)
   // A conversion moves the file first and commits the row afterwards.
-  if ((await ageOf(work, blob(uuid))) < work.graceMs) return
+  if ((await age(uuid)) < work.graceMs) return
   if ((await withoutRow(work, [uuid])).length === 0) return
   const message = 'the file belongs to no blob'
   await noteFault(work, { kind: 'file_stray', object: uuid, message }, () =>
     exclusively(parts, uuid, async () => {
       if ((await withoutRow(work, [uuid])).length === 0) return 'it has got a row meanwhile'
-      if ((await ageOf(work, aside(uuid))) !== Number.NEGATIVE_INFINITY)
+      if (await parts.blobs.statQuarantined(uuid))
         return 'another file of this name is in quarantine already, and would be lost: look at both'
       await parts.blobs.quarantine(uuid)
       return undefined
@@ -100,30 +133,35 @@ const checkQuarantine = async (work: CheckWork): Promise<void> => {
       continue
     }
     report.checked_files++
-    const row = await findBlob(work, name)
-    if (row?.state === 'quarantined') continue
-    if ((await ageOf(work, join(quarantine, name))) < work.graceMs) continue
-    const message = row?.state === 'created' ? 'damaged bytes of a healed blob' : 'set aside, of no blob'
-    await noteFault(work, { kind: 'quarantine_stray', object: name, message }, () =>
-      exclusively(parts, name, () => dropStray(work, name)),
-    )
+    await checkAside(work, name, await ageOf(work, join(quarantine, name)))
   }
 }
 
-const dropStray = async (work: CheckWork, uuid: string): Promise<string | undefined> => {
+/** `age`: for how long it has been there, in ms. */
+const checkAside = async (work: CheckWork, uuid: string, age: number): Promise<void> => {
+  const row = await findBlob(work, uuid)
+  if (row?.state === 'quarantined' || age < work.graceMs) return
+  const message = row?.state === 'created' ? 'damaged bytes of a healed blob' : 'set aside, of no blob'
+  await noteFault(work, { kind: 'quarantine_stray', object: uuid, message }, () =>
+    exclusively(work.parts, uuid, () => dropStray(work, uuid, work.parts.clock.now() - age)),
+  )
+}
+
+/** `since`: when it was set aside, in ms. */
+const dropStray = async (work: CheckWork, uuid: string, since: number): Promise<string | undefined> => {
   const { parts } = work
-  const path = dataPaths(parts.config.dataDir).quarantined(uuid)
   const row = await findBlob(work, uuid)
   if (row?.state === 'quarantined') return 'the blob has come to quarantine meanwhile'
-  const { size, ctimeMs } = await stat(path)
+  const aside = await parts.blobs.statQuarantined(uuid)
+  if (!aside) return undefined
   // Good bytes are known to be in its place only if they were read since.
-  if (row?.state === 'created' && !((row.verified_at ?? 0) > ctimeMs && (await parts.blobs.stat(uuid))))
+  if (row?.state === 'created' && !((row.verified_at ?? 0) > since && (await parts.blobs.stat(uuid))))
     return 'verify the blob first'
   const damaged = await parts.db.read
     .selectFrom('blobs')
     .select('uuid')
     .where('state', '=', quarantined)
-    .where('size', '=', size)
+    .where('size', '=', aside.size)
     .executeTakeFirst()
   if (damaged) return `it may be the content of the damaged blob ${damaged.uuid}, which has the same size`
   await parts.blobs.dropQuarantined(uuid)

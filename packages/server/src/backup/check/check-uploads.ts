@@ -8,6 +8,9 @@ import { removeUploadRow } from '../../domain/uploads.ts'
 import { noteUnknown } from './check-files.ts'
 import { type CheckWork, noteFault } from './faults.ts'
 
+/** What an upload's files end in; see paths.ts. */
+const kinds: readonly string[] = ['data', 'state', 'sent']
+
 /** Looks at every upload. */
 export const checkUploads = async (work: CheckWork): Promise<void> => {
   const { parts, signal, report } = work
@@ -21,7 +24,7 @@ export const checkUploads = async (work: CheckWork): Promise<void> => {
   const uuids = new Set<string>()
   for (const name of await readdir(uploads)) {
     const [uuid = '', kind, more] = name.split('.')
-    if (isFileUuid(uuid) && (kind === 'data' || kind === 'state') && more === undefined) uuids.add(uuid)
+    if (isFileUuid(uuid) && kinds.includes(kind ?? '') && more === undefined) uuids.add(uuid)
     else await noteUnknown(work, `uploads/${name}`)
   }
   for (const uuid of uuids) {
@@ -68,7 +71,7 @@ const noteLost = (work: CheckWork, uuid: string): Promise<void> => {
 const ageOf = async ({ parts }: CheckWork, uuid: string): Promise<number> => {
   const { uploads } = dataPaths(parts.config.dataDir)
   let newest = Number.NEGATIVE_INFINITY
-  for (const kind of ['data', 'state']) {
+  for (const kind of kinds) {
     const facts = await stat(join(uploads, `${uuid}.${kind}`)).catch(() => undefined)
     if (facts) newest = Math.max(newest, facts.ctimeMs, facts.mtimeMs)
   }

@@ -4,7 +4,7 @@
  *
  * S3 allows 10,000 parts of 5 MiB to 5 GiB, only the last one smaller, and 5 TiB in all. Parts grow by 1 MiB with every 40,
  * so that the last one, which a conversion has to wait for, is about 1/10,000 of a large upload: 8 MiB at the
- * beginning, 57 MiB at 64 GiB, 230 MiB at 1 TiB. What is larger than that is rare and gets the largest parts there are.
+ * beginning, 58 MiB at 64 GiB, 229 MiB at 1 TiB. What is larger than that is rare and gets the largest parts there are.
  * All are multiples of the blocks that have checksums.
  */
 const MiB = 1024 * 1024

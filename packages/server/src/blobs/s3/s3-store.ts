@@ -138,6 +138,15 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
     },
 
     dropQuarantined: async (uuid) => removeObject(connection, names.quarantined(uuid)),
+
+    async statQuarantined(uuid) {
+      const object = await findObject(connection, names.quarantined(uuid))
+      return object && toFacts(object)
+    },
+
+    listQuarantined: () => list(names.quarantine),
+
+    sweep: (isKept) => parts.sweep(isKept),
   }
   return { ...inWords(store), parts }
 }
@@ -163,21 +172,25 @@ const inWords = (store: BlobStore): BlobStore => {
   const say = (error: unknown): never => {
     throw isFromStore(error) ? storeAway(error) : storageError(error)
   }
+  async function* listInWords(facts: AsyncIterable<BlobFacts>) {
+    try {
+      yield* facts
+    } catch (error) {
+      say(error)
+    }
+  }
   return {
     adopt: (uuid, path, expected) => store.adopt(uuid, path, expected).catch(say),
     giveBack: (uuid, path) => store.giveBack(uuid, path).catch(say),
     stat: (uuid) => store.stat(uuid).catch(say),
     open: (uuid) => store.open(uuid).catch(say),
     remove: (uuid) => store.remove(uuid).catch(say),
-    async *list() {
-      try {
-        yield* store.list()
-      } catch (error) {
-        say(error)
-      }
-    },
+    list: () => listInWords(store.list()),
     quarantine: async (uuid) => store.quarantine(uuid).catch(say),
     restore: (uuid) => store.restore(uuid).catch(say),
     dropQuarantined: (uuid) => store.dropQuarantined(uuid).catch(say),
+    statQuarantined: (uuid) => store.statQuarantined(uuid).catch(say),
+    listQuarantined: () => listInWords(store.listQuarantined()),
+    sweep: (isKept) => store.sweep(isKept).catch(say),
   }
 }
