@@ -5,19 +5,23 @@
  * content the file is stamped, so that the server cannot have it; the clients take turns, and who begins changes with
  * each round. Between two measurements dirty pages are written to disk and the server finishes its digests, so that
  * nobody pays for what the other left. Every download is compared with the file.
+ *
+ * The floor of each task is measured beside them, with the same server: what it costs to move the bytes and hash them
+ * with the plainest tools. No client that hashes can be quicker than `sha512sum`, nor one that sends all than `curl`.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type FileHandle, rm } from 'node:fs/promises'
+import { type FileHandle, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { login } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
+import { runCommand } from './load.ts'
 import { findOfficialClient } from './official-client.ts'
 import { type Options, parseOptions, withDirectory } from './part.ts'
-import { type Figure, type Outcome, type Report, speedRatio } from './report.ts'
+import { type Figure, type Report, speedRatio } from './report.ts'
 import { makeFile, sha512Of, stamp } from './source-file.ts'
 
 const options: Options = {
@@ -35,6 +39,19 @@ type Task = (typeof tasks)[number]
 interface Contestant {
   readonly name: string
   readonly program: string
+}
+
+/** The tools that show what a task costs at least; the slower of them is the floor. */
+const floors: Readonly<Record<Task, readonly Tool[]>> = {
+  'upload of new content': ['curl', 'sha512sum'],
+  'upload, content known': ['sha512sum'],
+  download: ['curl', 'sha512sum'],
+}
+type Tool = 'curl' | 'sha512sum'
+const targets: Readonly<Record<Task, number>> = {
+  'upload of new content': 2,
+  'upload, content known': 1.5,
+  download: 3,
 }
 
 /** Everything that stays the same in a run. */
@@ -64,12 +81,12 @@ const run = (words: readonly string[]): Promise<Report> => {
     const found = []
     for (const delay of delays) {
       const times = await measure({ directory, file, path, size, contestants }, delay, Number(values.rounds))
-      found.push(...tasks.map((task) => resultOf(`${task}, ${delay} ms`, size, times[task])))
+      found.push(...tasks.map((task) => resultOf(task, delay, size, times)))
     }
     await file.close()
     return {
       figures: found.flatMap(({ figures }) => figures),
-      outcomes: found.map(({ outcome }) => outcome),
+      outcomes: found.flatMap(({ outcomes }) => outcomes),
     }
   })
 }
@@ -80,24 +97,34 @@ export const bench: Bench = {
   run,
 }
 
-/** Seconds of each round: ours and theirs. */
-type Times = Readonly<Record<Task, [number, number][]>>
+/** Seconds by contestant, a number a round. */
+type Times = ReadonlyMap<string, readonly number[]>
 
-const resultOf = (
-  task: string,
-  bytes: number,
-  rounds: readonly (readonly [number, number])[],
-): { figures: Figure[]; outcome: Outcome } => {
-  const samples = (which: 0 | 1) => rounds.map((pair) => ({ seconds: pair[which], bytes }))
-  const [mine, theirs] = [samples(0), samples(1)]
+const resultOf = (task: Task, delay: number, bytes: number, times: Times): Report => {
+  const samples = (contestant: string) =>
+    times.get(keyOf(contestant, task))!.map((seconds) => ({ seconds, bytes }))
+  const words = `${task}, ${delay} ms`
+  const contestants = ['holdfast', 'sf-client', ...floors[task]]
+  const figures: Figure[] = contestants.map((contestant) => ({
+    task: words,
+    contestant,
+    samples: samples(contestant),
+  }))
+  const floor = figures[0]!.samples.map((_, round) => ({
+    seconds: Math.max(...floors[task].map((tool) => samples(tool)[round]!.seconds)),
+    bytes,
+  }))
+  const theirs = samples('sf-client')
   return {
-    figures: [
-      { task, contestant: 'holdfast', samples: mine },
-      { task, contestant: 'sf-client', samples: theirs },
+    figures,
+    outcomes: [
+      speedRatio(`${words}, holdfast / sf-client`, samples('holdfast'), theirs, { atLeast: targets[task] }),
+      speedRatio(`${words}, floor / sf-client`, floor, theirs),
     ],
-    outcome: speedRatio(`${task}, holdfast / sf-client`, mine, theirs),
   }
 }
+
+const keyOf = (contestant: string, task: Task): string => `${contestant} ${task}`
 
 /** All rounds at one delay, on a fresh server. */
 const measure = async (setting: Setting, delay: number, rounds: number): Promise<Times> => {
@@ -113,16 +140,14 @@ const measure = async (setting: Setting, delay: number, rounds: number): Promise
     const file = await makeFile(small.path, small.size)
     await playRound({ ...place, ...small, file }, 'warm-up', setting.contestants)
     await file.close()
-    const times: Times = { 'upload of new content': [], 'upload, content known': [], download: [] }
+    const times = new Map<string, number[]>()
     for (let round = 0; round < rounds; round++) {
       const [first, second] = setting.contestants
       const turns = round % 2 === 0 ? [first, second] : [second, first]
       const found = await playRound(place, `round-${round}`, turns)
-      for (const task of tasks) {
-        const pair = setting.contestants.map(({ name }) => found.get(`${name} ${task}`)!) as [number, number]
-        times[task].push(pair)
-        const [mine, theirs] = pair.map((time) => time.toFixed(2))
-        console.log(`${delay} ms, round ${round + 1}, ${task}: holdfast ${mine} s, sf-client ${theirs} s`)
+      for (const [key, seconds] of found) {
+        times.set(key, [...(times.get(key) ?? []), seconds])
+        console.log(`${delay} ms, round ${round + 1}, ${key}: ${seconds.toFixed(2)} s`)
       }
     }
     return times
@@ -137,7 +162,7 @@ interface Place extends Setting {
   readonly url: string
 }
 
-/** Each contestant does each task once; answers seconds by contestant and task. */
+/** Each contestant does each task once, then the floors are measured; answers seconds by `keyOf`. */
 const playRound = async (
   place: Place,
   label: string,
@@ -148,7 +173,7 @@ const playRound = async (
   for (const contestant of turns) {
     const name = `${contestant.name}-${label}`
     const timed = async (task: Task, words: readonly string[]) => {
-      times.set(`${contestant.name} ${task}`, await timeOf(place, contestant, words))
+      times.set(keyOf(contestant.name, task), await timeOf(place, contestant, words))
     }
     await stamp(place.file)
     await timed('upload of new content', ['artifact', 'upload', name, place.path])
@@ -159,7 +184,50 @@ const playRound = async (
     if (sent !== got) throw new Error(`${contestant.name} downloaded other bytes than it uploaded`)
     await rm(back)
   }
+  for (const [tool, task, seconds] of await playFloors(place, label, back))
+    times.set(keyOf(tool, task), seconds)
   return times
+}
+
+/** What the plainest tools take. `curl` sends the file in one body, and does not flush what it writes. */
+const playFloors = async (
+  place: Place,
+  label: string,
+  back: string,
+): Promise<readonly (readonly [Tool, Task, number])[]> => {
+  const { server, url, path } = place
+  await stamp(place.file)
+  const system = await login(server.url, 'system', server.systemKey)
+  const headers = join(place.directory, 'headers')
+  await writeFile(headers, `Authorization: Bearer ${system.token}\nUpload-Offset: 0\nExpect:\n`, {
+    mode: 0o600,
+  })
+  const { uuid } = (await system.post('/upload', {})).json
+  const send = ['-X', 'POST', '-T', path, `${url}/upload/${uuid}`]
+  const sent = await runTool('curl', '-sSf', '-o', '/dev/null', '-H', `@${headers}`, ...send)
+  const convertedAt = performance.now()
+  const name = `curl-${label}`
+  const converted = await system.post(`/artifacts/upload/${name}`, { upload_uuid: uuid })
+  const conversion = (performance.now() - convertedAt) / 1000
+  if (converted.status !== 200) throw new Error(`the upload of curl was not converted: ${converted.bytes}`)
+  await digested(place, name)
+  const hashed = await runTool('sha512sum', path)
+  const data = `${url}/blobs/${converted.json.blob_uuid}/data`
+  const received = await runTool('curl', '-sSf', '-o', back, '-H', `@${headers}`, data)
+  await rm(back)
+  return [
+    ['curl', 'upload of new content', sent + conversion],
+    ['sha512sum', 'upload of new content', hashed],
+    ['sha512sum', 'upload, content known', hashed],
+    ['curl', 'download', received],
+    ['sha512sum', 'download', hashed],
+  ]
+}
+
+/** Seconds that a tool takes, after everything dirty has been written. */
+const runTool = async (...command: readonly string[]): Promise<number> => {
+  await runCommand('sync')
+  return (await runCommand(...command)).seconds
 }
 
 /** Runs a command to its end; seconds. */
