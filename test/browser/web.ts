@@ -7,8 +7,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer } from '../support/server.ts'
+import { administration } from './web/administration.ts'
+import { artifact } from './web/artifact.ts'
 import { badLine } from './web/bad-line.ts'
 import { firstSteps } from './web/first-steps.ts'
+import { fullDisk } from './web/full-disk.ts'
+import { keyboard } from './web/keyboard.ts'
+import { largeList } from './web/large-list.ts'
 import { limits } from './web/limits.ts'
 import { openUsedStore } from './web/seed.ts'
 import { check, complaints, conclude, openBrowser } from './web/stage.ts'
@@ -19,11 +24,16 @@ const browser = await openBrowser()
 const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'warn' } })
 const flows: Record<string, () => Promise<void>> = {
   firstSteps: () => firstSteps(browser, server, directory),
+  keyboard: () => keyboard(browser, server, directory),
+  artifact: () => artifact(browser),
+  administration: () => administration(browser),
+  largeList: () => largeList(browser),
+  fullDisk: () => fullDisk(browser, directory),
   badLine: () => badLine(browser, server, directory),
   limits: () => limits(browser, directory),
   views: async () => {
-    const { server: used, artifact } = await openUsedStore()
-    await lookAtViews(browser, used, artifact).finally(used.remove)
+    const used = await openUsedStore()
+    await lookAtViews(browser, used.server, used.artifact).finally(used.server.remove)
   },
 }
 const wanted = process.argv.slice(2)

@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { open as openFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
 export const MiB = 1024 * 1024
@@ -42,6 +43,15 @@ export const makeFile = async (path: string, size: number): Promise<string> => {
   }
   await file.close()
   return hash.digest('hex')
+}
+
+/** Waits until it is so. */
+export const until = async (isSo: () => Promise<boolean>): Promise<void> => {
+  const deadline = Date.now() + timeout
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`not so in ${timeout} ms: ${isSo}`)
+    await sleep(100)
+  }
 }
 
 /** What pages have complained about so far. */

@@ -18,8 +18,8 @@ import { noticeError, type Session, session } from '../session.ts'
 export type UploadState =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'running' }
-  | { readonly kind: 'paused'; readonly kept?: Kept | undefined }
-  | { readonly kind: 'failed'; readonly error: unknown; readonly kept?: Kept | undefined }
+  | { readonly kind: 'paused'; readonly kept?: Kept | 'unsent' | undefined }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly kept?: Kept | 'unsent' | undefined }
   | { readonly kind: 'done'; readonly result: UploadResult; readonly seconds: number }
 
 /** What the server has of an upload that does not run. */
@@ -122,9 +122,9 @@ const start = async (task: UploadTask, { client }: Session): Promise<void> => {
     })
     task.state.value = { kind: 'done', result, seconds: (performance.now() - began) / 1000 }
   } catch (error) {
-    const end = (kept?: Kept): UploadState =>
+    const end = (kept?: Kept | 'unsent'): UploadState =>
       run.controller.signal.aborted ? { kind: 'paused', kept } : { kind: 'failed', error, kept }
-    task.state.value = end()
+    task.state.value = end(run.uploadUuid === undefined ? 'unsent' : undefined)
     noticeError(error)
     if (run.uploadUuid !== undefined)
       client.uploads.show(run.uploadUuid).then(

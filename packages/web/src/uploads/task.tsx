@@ -24,12 +24,14 @@ const adviceFor = (error: unknown): string | undefined => {
   return undefined
 }
 
-const keptText = (kept: Kept | undefined): string =>
+const keptText = (kept: Kept | 'unsent' | undefined): string =>
   kept === undefined
     ? 'What the server has received is kept there for a while.'
-    : kept.size === 0
-      ? 'Nothing was kept: no byte had arrived.'
-      : `${size(kept.size)} are kept on the server and expire ${ago(kept.expires_at)}.`
+    : kept === 'unsent'
+      ? 'Nothing was sent.'
+      : kept.size === 0
+        ? 'Nothing was kept: no byte had arrived.'
+        : `${size(kept.size)} are kept on the server and expire ${ago(kept.expires_at)}.`
 
 const Phases = ({ task }: { task: UploadTask }) => {
   const { hash, send, convert } = task.progress.value
@@ -88,7 +90,7 @@ export const Task = ({ task }: { task: UploadTask }) => {
   const mayGoOn = kind === 'paused' || kind === 'failed'
   const abandon = async () => {
     const kept = 'kept' in state ? state.kept : undefined
-    if (kept !== undefined) await giveUp(client, kept.uuid).catch(noticeError)
+    if (kept !== undefined && kept !== 'unsent') await giveUp(client, kept.uuid).catch(noticeError)
     dropUpload(task)
   }
   return (

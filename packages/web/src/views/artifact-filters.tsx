@@ -20,6 +20,10 @@ const orders: Readonly<Record<string, string>> = {
   '-updated_at': 'last changed first',
 }
 
+/** The newest first; whoever types a name expects names in order, and the server finds them at once in that order. */
+export const defaultSort = ({ name }: Readonly<Record<string, string>>): string =>
+  name ? 'name' : '-created_at'
+
 const metadataText = (values: Readonly<Record<string, string>>): string => {
   const found = Object.entries(values).find(([name]) => name.startsWith('metadata.'))
   return found ? `${found[0].slice('metadata.'.length)}=${found[1]}` : ''
@@ -141,7 +145,7 @@ export const Filters = ({ values, name, onName, onChange }: FiltersProps) => {
       <Choice
         class="order"
         label="Order"
-        value={values.sort ?? '-created_at'}
+        value={values.sort ?? defaultSort(values)}
         options={orders}
         onChange={(sort) => onChange({ sort })}
       />

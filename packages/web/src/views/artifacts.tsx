@@ -1,5 +1,5 @@
 import type { ArtifactView, BrowserClient, Query } from '@holdfast/client/browser'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { useSearch } from 'wouter-preact'
 import { commands } from '../commands.ts'
 import { number } from '../format.ts'
@@ -10,7 +10,7 @@ import { Loading } from '../parts/loading.tsx'
 import { View } from '../parts/view.tsx'
 import { navigate, withQuery } from '../router.ts'
 import { useSession } from '../session.ts'
-import { Filters } from './artifact-filters.tsx'
+import { defaultSort, Filters } from './artifact-filters.tsx'
 
 const pageSize = 50
 const typingMs = 250
@@ -59,6 +59,17 @@ const labelledBlob = async (
   return label?.blobs[String(label.index)]?.uuid
 }
 
+/**
+ * A page with something on it, if there is one: where the order is not that of a filter, the server looks at so many
+ * artifacts a page, and may find none of them fitting.
+ */
+const firstFound = async (client: BrowserClient, query: ListQuery, signal: AbortSignal) => {
+  let page = await client.page('listArtifacts', { query }, { signal })
+  while (page.items.length === 0 && page.cursor !== undefined)
+    page = await client.page('listArtifacts', { query: { ...query, cursor: page.cursor } }, { signal })
+  return page
+}
+
 export const Artifacts = () => {
   const { client, namespace } = useSession()
   const search = useSearch()
@@ -67,8 +78,11 @@ export const Artifacts = () => {
   const [cursors, setCursors] = useState<readonly string[]>([])
   useEffect(() => setCursors([]), [search])
   const [typed, setTyped] = useState(filters.name ?? '')
+  // What was typed is asked for a moment later, when other filters may have been chosen
+  const latest = useRef(filters)
+  latest.current = filters
   const change = (changed: Record<string, string>) =>
-    navigate(withQuery('/artifacts', { ...filters, ...changed }), { replace: true })
+    navigate(withQuery('/artifacts', { ...latest.current, ...changed }), { replace: true })
   useEffect(() => {
     if (typed === (filters.name ?? '')) return
     const timer = setTimeout(() => change({ name: typed }), typingMs)
@@ -77,19 +91,18 @@ export const Artifacts = () => {
 
   const { label, ...conditions } = filters
   const query = {
-    sort: '-created_at',
+    sort: defaultSort(filters),
     ...conditions,
     limit: pageSize,
     ...(cursors.length > 0 ? { cursor: cursors.at(-1) } : {}),
   } as ListQuery
   const page = useLoad(
     async (signal) => {
-      if (label === undefined) return await client.page('listArtifacts', { query }, { signal })
-      const blob_uuid = await labelledBlob(client, label, namespace, signal)
-      if (blob_uuid === undefined) return { items: [], cursor: undefined }
-      const found = await client.page('listArtifacts', { query: { ...query, blob_uuid } }, { signal })
-      // The label itself holds the blob as well
-      return { ...found, items: found.items.filter(({ artifact_type }) => artifact_type !== 'label') }
+      const blob_uuid = label && (await labelledBlob(client, label, namespace, signal))
+      if (label && !blob_uuid) return { items: [], cursor: undefined }
+      const found = await firstFound(client, blob_uuid ? { ...query, blob_uuid } : query, signal)
+      // A label itself holds the blob as well
+      return label ? { ...found, items: found.items.filter((one) => one.artifact_type !== 'label') } : found
     },
     [JSON.stringify(query), label],
   )
