@@ -87,6 +87,7 @@ for kind in versitygw swift; do
   suite "s3: store over $kind" over_s3 npx vitest run --project s3
   scripts/start-s3.sh stop "$work/$kind" KILL
 done
+suite 'faults: s3' node test/faults/s3.ts
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

@@ -143,7 +143,10 @@ export const checkDataDirectory = async (
     report.check(damage.length === 0, () => `the database is damaged: ${damage.join(', ')}`)
 
     const blobs = new Map((await rows('SELECT * FROM blobs')).map((row) => [row.uuid as string, row]))
-    const files = await listBlobFiles(dataDir, report)
+    const stored = await engine.stored?.(dataDir)
+    const files = stored?.blobs ?? (await listBlobFiles(dataDir, report))
+    if (stored && isQuiet)
+      report.check(stored.unfinished.length === 0, () => `left in parts: ${stored.unfinished.join(', ')}`)
     for (const [uuid, row] of blobs) {
       const size = files.get(uuid)
       if (row.state !== 'deleted')
@@ -184,7 +187,7 @@ export const checkDataDirectory = async (
 
     const strays = (await readdir(dataDir)).filter((name) => !known.test(name))
     report.check(strays.length === 0, () => `stray files in the data directory: ${strays.join(', ')}`)
-    const quarantined = await readdir(join(dataDir, 'quarantine')).catch(() => [])
+    const quarantined = stored?.quarantined ?? (await readdir(join(dataDir, 'quarantine')).catch(() => []))
     report.check(quarantined.length === 0, () => `blobs in quarantine: ${quarantined.join(', ')}`)
     report.count('data directories checked')
   }

@@ -12,6 +12,15 @@ export interface RowReader extends AsyncDisposable {
   complaints(): Promise<string[]>
 }
 
+/** What a blob store that is not the disk has. */
+export interface StoredObjects {
+  /** Sizes by UUID. */
+  readonly blobs: ReadonlyMap<string, number>
+  readonly quarantined: readonly string[]
+  /** Uploads in parts that were neither completed nor aborted. */
+  readonly unfinished: readonly string[]
+}
+
 export interface Engine {
   /** What a server with this data directory needs; may be asked for again. */
   settings(dataDir: string): Promise<Record<string, string>>
@@ -19,6 +28,10 @@ export interface Engine {
   strike(server: RunningServer): Promise<boolean>
   /** Looks into the database of a stopped server. */
   open(dataDir: string): Promise<RowReader>
+  /** What is stored, where blobs are not files of the data directory. */
+  stored?(dataDir: string): Promise<StoredObjects>
+  /** Bytes of the largest file that the client library sends; 12 MiB unless it says otherwise. */
+  readonly largestFile?: number
   /** Forgets the database of a data directory that is removed. */
   forget(dataDir: string): Promise<void>
 }

@@ -75,6 +75,11 @@ export class KillLane {
     await this.#settle()
     await this.#library.end()
     await this.#checkAll()
+    if (this.#engine.stored) {
+      // What was left in parts while the store was away is found by a start.
+      await this.#server!.stop()
+      await this.#start()
+    }
     // Everything temporary runs out: uploads expire, leases end, collection takes what nothing refers to.
     await sleep((Math.max(seconds.uploadExpiry, seconds.leaseLifetime + seconds.collectGrace) + 2) * 1000)
     for (const client of this.#clients) {
@@ -119,7 +124,8 @@ export class KillLane {
     }
     this.#namespaces = new NamespaceClient(url, this.#system, this.#random.fork(), this.#report)
     const label = `${this.#label}.library`
-    this.#library = new LibraryClient(label, url, sessions[0]!, this.#random.fork(), this.#report)
+    const largest = this.#engine.largestFile
+    this.#library = new LibraryClient(label, url, sessions[0]!, this.#random.fork(), this.#report, largest)
   }
 
   async #start(): Promise<RunningServer> {

@@ -15,13 +15,14 @@ interface Stored {
 }
 
 const MiB = 1024 * 1024
-const size = { least: 100_000, most: 12 * MiB }
+const smallest = 100_000
 const kept = 4
 /** Far beyond the longest time without a server. */
 const patienceMs = 60_000
 
 export class LibraryClient {
   readonly #label: string
+  readonly #largest: number
   readonly #random: Random
   readonly #report: Report
   readonly #session: Session
@@ -31,8 +32,16 @@ export class LibraryClient {
   #made = 0
   #work: Promise<void> | undefined
 
-  constructor(label: string, url: string, session: Session, random: Random, report: Report) {
+  constructor(
+    label: string,
+    url: string,
+    session: Session,
+    random: Random,
+    report: Report,
+    largest = 12 * MiB,
+  ) {
     this.#label = label
+    this.#largest = largest
     this.#random = random
     this.#report = report
     this.#session = session
@@ -74,7 +83,7 @@ export class LibraryClient {
   async #storeOne(): Promise<void> {
     this.#made += 1
     const name = `${this.#label} ${this.#made}`
-    const content = bytesOf(name, this.#random.between(size.least, size.most))
+    const content = bytesOf(name, this.#random.between(smallest, this.#largest))
     const source = new Blob([content as Buffer<ArrayBuffer>])
     const result = await this.#client.upload({ name, source, lookup: this.#random.chance(0.5) })
     this.#report.check(

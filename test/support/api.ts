@@ -103,18 +103,19 @@ export const send = async (base: string, method: string, target: string, ask: As
   })
   const wrong = ask.unchecked ? undefined : complaint(method, target, answer)
   if (wrong !== undefined) throw new Error(`${method} ${target} -> ${answer.status}: ${wrong}`)
-  if (onUnavailable && answer.status === 503 && answer.json?.code === 'unavailable') {
+  if (onUnavailable && answer.status === 503 && away.includes(answer.json?.code)) {
     onUnavailable(answer.headers['retry-after'])
     throw Object.assign(new Error(`${method} ${target} -> unavailable`), { code: 'ECONNRESET' })
   }
   return answer
 }
 
+const away = ['unavailable', 'blob_store_unavailable']
 let onUnavailable: ((retryAfter: string | undefined) => void) | undefined
 
 /**
- * From now on `unavailable` is thrown like a connection that broke: whether the request was done is as uncertain. For
- * suites that take the database away.
+ * From now on `unavailable` and `blob_store_unavailable` are thrown like a connection that broke: whether the request was done is as uncertain. For
+ * suites that take the database or the blob store away.
  */
 export const treatUnavailableAsLost = (tell: (retryAfter: string | undefined) => void): void => {
   onUnavailable = tell

@@ -477,6 +477,7 @@ export const contract = {
       'digest_mismatch',
       'storage_full',
       'quota_exceeded',
+      'blob_store_unavailable',
     ],
   },
   showArtifact: {
@@ -650,7 +651,7 @@ export const contract = {
       'if-none-match': Type.Optional(Type.String()),
     }),
     reply: { raw: 'text/plain', description: 'The bytes' },
-    errors: ['blob_not_found', 'blob_damaged', 'range_not_satisfiable'],
+    errors: ['blob_not_found', 'blob_damaged', 'range_not_satisfiable', 'blob_store_unavailable'],
   },
   headBlobData: {
     summary: "The headers of a blob's bytes: size, ETag, Repr-Digest",

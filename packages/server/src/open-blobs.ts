@@ -12,6 +12,7 @@ import { readSetting, writeSetting } from './backup/store-settings.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
 import type { S3Connection, S3Settings } from './blobs/s3/s3-connection.ts'
+import { isFromStore } from './blobs/s3/s3-errors.ts'
 import type { UploadAhead } from './blobs/upload-file.ts'
 import { type Config, ConfigError, hasOwnBlobStore } from './config.ts'
 import type { Database } from './db/database.ts'
@@ -62,7 +63,7 @@ const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<O
   const warn = ({ error, ...facts }: Record<string, unknown>, message: string) =>
     log.warn({ ...facts, err: error }, message)
   try {
-    return await whenReady(config, log, async () => {
+    return await whenStoreAnswers(config, log, async () => {
       await bindBlobStore(connection, prefix, db)
       const store = await openS3Store({ connection, prefix, warn: (message, facts) => warn(facts, message) })
       const close = () => {
@@ -77,16 +78,21 @@ const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<O
   }
 }
 
-/** Tries again for a while: the service may be starting as well. */
-const whenReady = async <T>(config: Config, log: Logger, open: () => Promise<T>): Promise<T> => {
+/** Tries again for a while when the store does not answer: it may be starting as well. `open` may run more than once. */
+export const whenStoreAnswers = async <T>(
+  config: Config,
+  log: Logger,
+  open: () => Promise<T>,
+): Promise<T> => {
   const deadline = performance.now() + startPatienceMs
   for (;;) {
     try {
       return await open()
     } catch (error) {
-      if (error instanceof WrongBlobStoreError) throw error
+      if (error instanceof WrongBlobStoreError || !hasOwnBlobStore(config)) throw error
       // Refusals do not pass: a wrong key, a bucket that is not there.
       const mayPass = (error as { code?: unknown }).code === 'blob_store_unavailable'
+      if (!mayPass && !isFromStore(error)) throw error
       if (!mayPass || performance.now() > deadline)
         throw new BlobStoreStartError(
           `The blob store ${config.blobStore} cannot be used: ${wordsOf(error)}`,

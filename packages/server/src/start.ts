@@ -25,7 +25,7 @@ import { loadTokenKey } from './domain/secrets.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
 import { localUrl, parseListen } from './listen-address.ts'
 import { createMetrics } from './metrics.ts'
-import { openBlobs } from './open-blobs.ts'
+import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
 import type { Parts } from './parts.ts'
 import { bindDataDirectory } from './store-directory.ts'
 
@@ -59,7 +59,7 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
   }
   try {
     const parts = await openParts({ ...config, dataDir }, log, releases)
-    await recover(parts)
+    await whenStoreAnswers(config, log, () => recover(parts))
     await tellLastBackup(parts)
     const key = await ensureSystem(parts)
     const clientFile = join(dataDir, 'client.json')

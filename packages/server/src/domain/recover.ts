@@ -38,7 +38,7 @@ export const recover = async (parts: Parts): Promise<void> => {
 const atOnce = 16
 
 /** What was being sent to the store ahead of its conversion is not known any more. Other nodes know theirs. */
-const sweepBlobs = async (parts: Parts): Promise<void> => {
+export const sweepBlobs = async (parts: Parts): Promise<void> => {
   const others = await parts.db.read
     .selectFrom('uploads')
     .select('uuid')

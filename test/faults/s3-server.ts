@@ -1,0 +1,51 @@
+/** A throw-away S3 server that a suite may kill: `scripts/start-s3.sh` starts it. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { freePort } from '../support/server.ts'
+
+const script = fileURLToPath(new URL('../../scripts/start-s3.sh', import.meta.url))
+const run = promisify(execFile)
+
+export type S3Kind = 'versitygw' | 'swift'
+
+export class S3Server {
+  readonly #kind: S3Kind
+  readonly #directory: string
+  readonly #port: number
+
+  private constructor(kind: S3Kind, directory: string, port: number) {
+    this.#kind = kind
+    this.#directory = directory
+    this.#port = port
+  }
+
+  static async create(kind: S3Kind): Promise<S3Server> {
+    const directory = await mkdtemp(join(tmpdir(), 'holdfast-s3-'))
+    const server = new S3Server(kind, directory, await freePort())
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  /** Starts it, with what it had, and waits until it answers. */
+  async start(): Promise<void> {
+    await run(script, [this.#kind, this.#directory, `${this.#port}`])
+  }
+
+  /** `kill -9` of all its processes. */
+  async kill(): Promise<void> {
+    await run(script, ['stop', this.#directory, 'KILL'])
+  }
+
+  async remove(): Promise<void> {
+    await this.kill()
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+}
