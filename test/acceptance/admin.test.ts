@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import { createServer, request as httpRequest, type Server } from 'node:http'
-import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
 import { createClient } from '@holdfast/client/node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createNamespace, login, publish, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
+import { storedBlobs } from '../support/stored-blobs.ts'
 
 /** Jobs, collection and leases, as the administrator sees them. Jobs run when this file says so, and not else. */
 
@@ -225,7 +224,7 @@ describe('a client whose blob goes between look-up and conversion uploads it', (
     await session.post('/admin/jobs/collect-blobs', { wait: 10 })
   }
   const damage = async (_: string, blob: string) => {
-    await rm(join(forgetful.dataDir, 'blobs', blob.slice(0, 2), blob))
+    await storedBlobs(forgetful.dataDir).remove(blob)
     await session.post(`/admin/blobs/${blob}/verification`, { wait: 10 })
   }
 

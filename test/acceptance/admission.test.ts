@@ -21,7 +21,8 @@ let one: Session
 beforeAll(async () => {
   server = await startServer({
     settings: {
-      HOLDFAST_MAX_APPEND_SIZE: '15 TiB',
+      HOLDFAST_MAX_APPEND_SIZE: '3 TiB',
+      HOLDFAST_MAX_FILE_SIZE: '4 TiB',
       HOLDFAST_NAMESPACE_MAX_BYTES: String(maxBytes),
       HOLDFAST_NAMESPACE_MAX_ARTIFACTS: '3',
       HOLDFAST_NAMESPACE_MAX_UPLOADS: '12',
@@ -73,17 +74,17 @@ describe('before a byte of the body is sent', () => {
     ],
     [
       'a body over the limit',
-      () => [system, uuid, 15 * TiB + 1],
+      () => [system, uuid, 3 * TiB + 1],
       413,
       'body_too_large',
-      () => ({ max_size: 15 * TiB, offset: 90 * KiB }),
+      () => ({ max_size: 3 * TiB, offset: 90 * KiB }),
     ],
     [
       'more than the disk has',
-      () => [system, foreign, 14 * TiB],
+      () => [system, foreign, 2 * TiB],
       507,
       'storage_full',
-      () => ({ needed_bytes: 14 * TiB, reserve_bytes: 256 * KiB * KiB }),
+      () => ({ needed_bytes: 2 * TiB, reserve_bytes: 256 * KiB * KiB }),
     ],
   ]
   test.each(cases)('%s', async (_what, ask, status, code, detail) => {
@@ -108,8 +109,8 @@ describe('before a byte of the body is sent', () => {
         'quota_exceeded',
         { resource: 'bytes', limit: maxBytes, used: 90 * KiB, asked: 11 * KiB },
       ],
-      [one, 17 * TiB, 'file_too_large', { max_size: 16 * TiB, asked: 17 * TiB }],
-      [system, 15 * TiB, 'storage_full', { needed_bytes: 15 * TiB }],
+      [one, 5 * TiB, 'file_too_large', { max_size: 4 * TiB, asked: 5 * TiB }],
+      [system, 3 * TiB, 'storage_full', { needed_bytes: 3 * TiB }],
     ] as const) {
       const answer = await by.post('/upload', { size })
       expect([size, answer.json]).toMatchObject([size, { code, detail }])

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { open, rm, stat, truncate } from 'node:fs/promises'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createNamespace, login, publish, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
+import { storedBlobs } from '../support/stored-blobs.ts'
 
 /** Damage on the disk, from outside of the server: found, told of, never served, healed by the same content. */
 
@@ -28,15 +27,14 @@ beforeAll(async () => {
 })
 afterAll(() => server.remove())
 
-const fileOf = (blob: string) => join(server.dataDir, 'blobs', blob.slice(0, 2), blob)
+const stored = () => storedBlobs(server.dataDir)
 const flipBit = async (blob: string, position = 0): Promise<void> => {
-  const file = await open(fileOf(blob), 'r+')
-  const byte = Buffer.alloc(1)
-  await file.read(byte, 0, 1, position)
-  byte[0]! ^= 1
-  await file.write(byte, 0, 1, position)
-  await file.close()
+  const bytes = (await stored().read(blob))!
+  bytes[position]! ^= 1
+  await stored().write(blob, bytes)
 }
+const shorten = async (blob: string): Promise<void> =>
+  stored().write(blob, (await stored().read(blob))!.subarray(0, 5))
 const verify = async (blob: string) =>
   (await system.post(`/admin/blobs/${blob}/verification`, { wait: 10 })).json
 const store = async (bytes: Buffer, name = randomBytes(6).toString('hex')) => {
@@ -91,8 +89,8 @@ test('a good blob is found good, and the reading counted', async () => {
 
 describe.each([
   ['rotten', (blob: string) => flipBit(blob, 70_000)],
-  ['too short', (blob: string) => truncate(fileOf(blob), 5)],
-  ['missing', (blob: string) => rm(fileOf(blob))],
+  ['too short', shorten],
+  ['missing', (blob: string) => stored().remove(blob)],
 ])('a blob whose file is %s', (_, damage) => {
   let it: Awaited<ReturnType<typeof store>>
   beforeAll(async () => {
@@ -178,7 +176,7 @@ describe.each([
     expect(told.message).toBe('version 1 is whole again')
     expect(await verify(blob)).toMatchObject({ verdict: 'good' })
     // What was set aside is gone.
-    await expect(stat(join(server.dataDir, 'quarantine', blob))).rejects.toThrow('ENOENT')
+    expect(await stored().read(blob, 'quarantine')).toBeUndefined()
   })
 })
 
@@ -218,11 +216,11 @@ test('a damaged blob that nothing refers to is collected, with what was set asid
   const { artifact, blob } = await store(randomBytes(1000))
   await flipBit(blob)
   await verify(blob)
-  await stat(join(server.dataDir, 'quarantine', blob))
+  expect(await stored().read(blob, 'quarantine')).toBeDefined()
   await one.delete(`/artifacts/${artifact}`)
   await system.post('/admin/jobs/collect-blobs', { wait: 10 })
   expect((await system.get(`/admin/blobs/${blob}`)).json.state).toBe('deleted')
-  await expect(stat(join(server.dataDir, 'quarantine', blob))).rejects.toThrow('ENOENT')
+  expect(await stored().read(blob, 'quarantine')).toBeUndefined()
   expect(await damagedBlobs()).toBe(0)
 })
 
@@ -230,9 +228,7 @@ test('a damaged blob is healed when its own bytes come back', async () => {
   const { blob, bytes } = await store(randomBytes(1000))
   await flipBit(blob)
   await verify(blob)
-  const file = await open(join(server.dataDir, 'quarantine', blob), 'r+')
-  await file.write(bytes)
-  await file.close()
+  await stored().write(blob, bytes, 'quarantine')
   expect(await verify(blob)).toMatchObject({ verdict: 'healed' })
   expect((await one.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
 })

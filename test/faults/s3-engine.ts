@@ -3,10 +3,9 @@
  * them; the service itself is killed as well.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { S3 } from '@aws-sdk/client-s3'
 import { login } from '../support/api.ts'
 import type { Fault, FaultyProxy } from '../support/faulty-proxy.ts'
-import { blobSettings, testCredentials } from '../support/s3.ts'
+import { blobSettings, openTestS3 } from '../support/s3.ts'
 import type { RunningServer } from '../support/server.ts'
 import { comesTrue, type Random, type Report } from './harness.ts'
 import { type Engine, embedded, type StoredObjects } from './kill-engine.ts'
@@ -153,18 +152,7 @@ const expectRefusal = async (server: RunningServer, report: Report): Promise<voi
 
 /** What the service has for this data directory, asked directly. */
 const listStored = async (endpoint: string, dataDir: string): Promise<StoredObjects> => {
-  const [, Bucket, prefix] = /^s3:\/\/([^/]+)\/(.+)$/.exec(
-    blobSettings(dataDir, endpoint).HOLDFAST_BLOB_STORE!,
-  )!
-  const s3 = new S3({
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: {
-      accessKeyId: testCredentials.AWS_ACCESS_KEY_ID,
-      secretAccessKey: testCredentials.AWS_SECRET_ACCESS_KEY,
-    },
-  })
+  const { client: s3, bucket: Bucket, prefix } = (await openTestS3(dataDir, endpoint))!
   const sizes = async (Prefix: string) => {
     const found = new Map<string, number>()
     for (let token: string | undefined; ; ) {

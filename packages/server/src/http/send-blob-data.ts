@@ -62,10 +62,12 @@ export const sendBlobData = async (
     })
     reply.raw.end()
   } catch (error) {
-    if (!reply.sent && !call.signal.aborted) throw error
+    // A write that its connection's end has cut short may fail before anybody is told of the end.
+    const isClientGone = call.signal.aborted || reply.raw.destroyed
+    if (!reply.sent && !isClientGone) throw error
     reply.hijack()
     reply.raw.destroy()
-    if (!call.signal.aborted)
+    if (!isClientGone)
       request.log[isHoldfastError(error) ? 'warn' : 'error']({ err: error }, 'a download was broken off')
   }
   return reply
