@@ -65,6 +65,7 @@ suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
 suite 'browser' node test/browser/upload.ts
 suite 'browser: page' node test/browser/web.ts
+suite 'browser: 1 GiB' node test/browser/large-upload.ts --rounds 1
 suite 'bench' node test/bench/main.ts --short --json "$work/bench.json"
 for fault in kill power-loss faulty-disk model isolation fuzz load disk-full client client-memory; do
   suite "faults: $fault" node "test/faults/$fault.ts"

@@ -16,7 +16,7 @@ export type HashNews =
   | { readonly kind: 'unreadable'; readonly message: string }
   | { readonly kind: 'failed'; readonly message: string }
 
-const pieceBytes = 4 * 1024 * 1024
+const pieceBytes = 1024 * 1024
 
 /** The little of a worker's global scope that is used here; the type libraries know only one global scope at a time. */
 const scope = globalThis as unknown as {
@@ -26,26 +26,59 @@ const scope = globalThis as unknown as {
 
 const starting = createSHA512()
 let done = 0
+/** Of `done`: streams come in many small pieces, and nobody needs to hear of each. */
+let told = 0
 let turn: Promise<unknown> = starting
 
 const take = async (bytes: Uint8Array): Promise<void> => {
   const hash = await starting
   hash.update(bytes)
   done += bytes.length
+  if (done - told >= pieceBytes) tell()
+}
+
+const tell = (): void => {
+  told = done
   scope.postMessage({ kind: 'hashed', done })
 }
 
-const readBlob = async (blob: Blob): Promise<void> => {
+/** By one buffer that goes back and forth: pieces of memory that are new each time would pile up until they are collected. */
+const readByStream = async (reader: ReadableStreamBYOBReader): Promise<void> => {
+  let buffer = new ArrayBuffer(pieceBytes)
+  for (;;) {
+    const { done, value } = await reader.read(new Uint8Array(buffer))
+    if (done) return
+    await take(value)
+    buffer = value.buffer
+  }
+}
+
+/** Where streams of blobs cannot fill a buffer. */
+const readBySlices = async (blob: Blob): Promise<void> => {
   const read = (at: number) => blob.slice(at, at + pieceBytes).arrayBuffer()
+  // The next piece is read while this one is hashed
+  let next = read(0)
+  for (let at = 0; at < blob.size; at += pieceBytes) {
+    const bytes = new Uint8Array(await next)
+    next = at + pieceBytes < blob.size ? read(at + pieceBytes) : next
+    next.catch(() => {}) // seen where it is awaited
+    await take(bytes)
+  }
+}
+
+/** Undefined where the browser has none. */
+const bufferReader = (blob: Blob): ReadableStreamBYOBReader | undefined => {
   try {
-    // The next piece is read while this one is hashed
-    let next = read(0)
-    for (let at = 0; at < blob.size; at += pieceBytes) {
-      const bytes = new Uint8Array(await next)
-      next = at + pieceBytes < blob.size ? read(at + pieceBytes) : next
-      next.catch(() => {}) // seen where it is awaited
-      await take(bytes)
-    }
+    return blob.stream().getReader({ mode: 'byob' })
+  } catch {
+    return undefined
+  }
+}
+
+const readBlob = async (blob: Blob): Promise<void> => {
+  try {
+    const reader = bufferReader(blob)
+    await (reader ? readByStream(reader) : readBySlices(blob))
   } catch (error) {
     scope.postMessage({ kind: 'unreadable', message: String(error) })
   }
@@ -54,6 +87,7 @@ const readBlob = async (blob: Blob): Promise<void> => {
 const carryOut = async (order: HashOrder): Promise<void> => {
   if (order.kind === 'bytes') return await take(order.bytes)
   if (order.kind === 'blob') return await readBlob(order.blob)
+  tell()
   scope.postMessage({ kind: 'digest', sha512: (await starting).digest('hex') })
 }
 
