@@ -88,6 +88,8 @@ export const openPage = async (
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: dark ? 'dark' : 'light',
+    // What is half-way faded in has no colours to be judged by
+    reducedMotion: 'reduce',
     permissions: ['clipboard-read', 'clipboard-write'],
   })
   context.setDefaultTimeout(timeout)

@@ -34,6 +34,11 @@ const findings = async (page: Page): Promise<Finding[]> => {
   })
 }
 
+const someFiles = [
+  'debian-13-netinst.iso',
+  'a name that is long enough to need more than one line.qcow2',
+].map((name) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.alloc(5000) }))
+
 /** What can be brought up on every view: its place, and what is done there. */
 const viewsOf = (
   artifact: string,
@@ -48,10 +53,35 @@ const viewsOf = (
     path: `/artifacts/${artifact}`,
     act: (page) => page.getByRole('button', { name: 'Delete this artifact' }).click(),
   },
+  labelling: {
+    path: `/artifacts/${artifact}`,
+    act: (page) => page.getByRole('button', { name: 'Label version 1' }).click(),
+  },
+  'nothing found': { path: '/artifacts?name=no-such-name' },
+  'no such artifact': {
+    path: '/artifacts/00000000-0000-4000-8000-000000000000',
+    act: (page) => page.getByRole('alert').waitFor(),
+  },
   uploads: { path: '/uploads' },
-  overview: { path: '/overview' },
+  'chosen files': {
+    path: '/uploads',
+    act: async (page) => {
+      await page.setInputFiles('input[type=file]', someFiles)
+      await page.getByRole('heading', { name: '2 files to upload' }).waitFor()
+    },
+  },
+  overview: { path: '/overview', act: (page) => page.locator('.chart canvas').waitFor() },
+  figures: {
+    path: '/overview',
+    act: async (page) => {
+      await page.locator('.chart canvas').waitFor()
+      await page.getByRole('radio', { name: '90 days' }).check()
+      await page.getByText('The figures as a table').click()
+    },
+  },
   administration: { path: '/administration' },
   namespace: { path: '/administration/builds' },
+  'no such view': { path: '/nowhere' },
 })
 
 const settle = async (page: Page): Promise<void> => {
@@ -75,7 +105,7 @@ export const lookAtViews = async (
       const take = async (name: string) => {
         if (pictures)
           await page.screenshot({
-            path: join(pictures, `${name}-${width}-${dark ? 'dark' : 'light'}.png`),
+            path: join(pictures, `${name.replaceAll(' ', '-')}-${width}-${dark ? 'dark' : 'light'}.png`),
             fullPage: true,
           })
       }

@@ -13,6 +13,8 @@ export const Dialog = ({ title, onClose, children }: DialogProps) => {
   const id = useId()
   useEffect(() => {
     dialog.current?.showModal()
+    // The first field, or the way back: Enter is not to delete anything that nobody has chosen to
+    dialog.current?.querySelector<HTMLElement>('input, button.secondary')?.focus()
   }, [])
   return (
     <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
