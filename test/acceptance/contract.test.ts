@@ -122,6 +122,7 @@ test('health, readiness and metrics answer without a token', async () => {
   expect((await send(server.url, 'GET', '/readyz')).json).toEqual({ status: 'ready' })
   const metrics = (await send(server.url, 'GET', '/metrics')).bytes.toString()
   expect(metrics).toMatch(/^holdfast_request_seconds_count\{/m)
+  expect(metrics).toMatch(/^process_resident_memory_bytes \d/m)
 })
 
 test('X-Request-ID is echoed, and made where it is missing or unusable', async () => {

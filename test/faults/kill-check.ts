@@ -6,7 +6,8 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Session } from '../support/api.ts'
 import { type Report, sha512 } from './harness.ts'
-import type { ArtifactBook, KillClient, UploadBook, VersionBook } from './kill-client.ts'
+import type { ArtifactBook, UploadBook, VersionBook } from './kill-books.ts'
+import type { KillClient } from './kill-client.ts'
 import { type Engine, embedded } from './kill-engine.ts'
 
 /** All bytes of all versions, or of those that have not been read since they were acknowledged, and one more. */

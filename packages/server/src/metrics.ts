@@ -3,10 +3,12 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** Makes the metrics of one server; each has a registry of its own, so that tests can run several. */
+/**
+ * Makes the metrics of one server; each has a registry of its own, so that tests can run several. Those of the whole
+ * process (`addProcessMetrics`) are not among them.
+ */
 export const createMetrics = () => {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   const registers = [registry]
   return {
     registry,
@@ -92,5 +94,9 @@ export const createMetrics = () => {
     }),
   }
 }
+
+/** Adds what the process uses: memory, CPU, delays of the event loop. It observes from then on for ever: once a process. */
+export const addProcessMetrics = ({ registry }: Metrics): void =>
+  collectDefaultMetrics({ register: registry })
 
 export type Metrics = ReturnType<typeof createMetrics>

@@ -24,7 +24,7 @@ import { recover } from './domain/recover.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
 import { localUrl, parseListen } from './listen-address.ts'
-import { createMetrics } from './metrics.ts'
+import { addProcessMetrics, createMetrics } from './metrics.ts'
 import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
 import type { Parts } from './parts.ts'
 import { bindDataDirectory } from './store-directory.ts'
@@ -112,6 +112,8 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     ahead,
   })
   releases.push(() => uploadFiles.close())
+  const metrics = createMetrics()
+  addProcessMetrics(metrics)
   return {
     config: { ...config, maxFileSize: Math.min(config.maxFileSize, maxSize) },
     db,
@@ -121,7 +123,7 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     uploadFiles,
     clock,
     log,
-    metrics: createMetrics(),
+    metrics,
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
     admission: new Admission(),

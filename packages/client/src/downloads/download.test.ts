@@ -157,7 +157,7 @@ describe.each([
         return turn < 6 ? { kind: 'cut-reply', after: 2 * MiB } : undefined
       },
     }
-    const patient = server.client({ url: proxy.url, stallMs: 300 })
+    const patient = server.client({ url: proxy.url, stallMs: 1500 })
     const result = await patient.download({ blob, to })
     expect(result.verified).toBe(true)
     expect(await digestOfFile(to)).toBe(digest)

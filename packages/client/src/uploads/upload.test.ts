@@ -214,7 +214,7 @@ describe.each([
         return appends === 4 ? { kind: 'stall', after: 50_000 } : undefined
       },
     }
-    const patient = server.client({ url: proxy.url, stallMs: 300 })
+    const patient = server.client({ url: proxy.url, stallMs: 1500 })
     const result = await patient.upload({ source: path, name: `${words} faulty` })
     expect(await digestOf(result.blobUuid)).toBe(sha512(bytes))
     expect(result.version).toBe(1)
