@@ -12,7 +12,7 @@ const restarting = [
 ]
 
 /** Tests that need an S3 server (TEST_S3_URL): also for `npm run test:all`. */
-const needingS3 = ['packages/server/src/blobs/s3/{s3,part}-{store,sender,faults}.test.ts']
+const needingS3 = ['packages/server/src/blobs/s3/{s3-store,part-sender}.test.ts', 'test/s3/**/*.test.ts']
 
 export default defineConfig({
   test: {
@@ -31,7 +31,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'restarts', include: restarting } },
-      { extends: true, test: { name: 's3', include: needingS3 } },
+      { extends: true, test: { name: 's3', include: needingS3, testTimeout: 60_000, hookTimeout: 60_000 } },
     ],
   },
 })

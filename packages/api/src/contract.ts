@@ -647,6 +647,12 @@ export const contract = {
     query: blobDataQuery,
     headers: Type.Object({
       range: Type.Optional(Type.String({ description: 'One range of bytes (RFC 9110); answered with 206' })),
+      prefer: Type.Optional(
+        Type.String({
+          description:
+            'With "redirect" the server may answer 307 with a URL of the store that holds the bytes; nobody but the client checks them then',
+        }),
+      ),
       'if-range': Type.Optional(Type.String()),
       'if-none-match': Type.Optional(Type.String()),
     }),

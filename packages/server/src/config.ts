@@ -205,6 +205,11 @@ export const settings = {
     10,
     'A call of the S3 service that fails is repeated for this long; then requests are refused with 503.',
   ),
+  s3Redirect: flag(
+    'HOLDFAST_S3_REDIRECT',
+    false,
+    'Whether clients that ask for it (Prefer: redirect) are sent to the S3 service for the bytes of a blob, with a signed URL; they must be able to reach it.',
+  ),
   nodeName: text('HOLDFAST_NODE_NAME', hostname(), 'Name of this node in replies and events.'),
   publicUrl: text(
     'HOLDFAST_PUBLIC_URL',

@@ -46,6 +46,11 @@ export interface BlobStore {
   /** All that was set aside; otherwise as `list`. */
   listQuarantined(): AsyncIterable<BlobFacts>
   /**
+   * A URL from which anybody who knows it can read the blob for `seconds`, as a file of the name that `disposition` (a
+   * Content-Disposition) gives. Absent where blobs cannot be reached but through this server.
+   */
+  linkTo?(uuid: string, seconds: number, disposition: string): Promise<string>
+  /**
    * Removes what a crash has left of blobs that were being sent somewhere ahead of their adoption, unless they are to be kept.
    * Resolves with how many that were.
    */

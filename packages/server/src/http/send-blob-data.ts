@@ -34,6 +34,14 @@ export const sendBlobData = async (
     reply.header('content-range', `bytes */${blob.row.size}`)
     throw new HoldfastError('range_not_satisfiable', { detail: { size: blob.row.size } })
   }
+  const link = await linkFor(parts, call, request.method, blob, wish)
+  if (link !== undefined) {
+    noteUse(parts, call.caller, blob.row.uuid)
+    return reply
+      .code(307)
+      .headers({ location: link, 'preference-applied': 'redirect', 'cache-control': 'private, no-store' })
+      .send()
+  }
   const begin = () => {
     reply.hijack()
     reply.raw.writeHead(wish.status, {
@@ -86,6 +94,27 @@ const writeOut = (reply: FastifyReply, chunk: Uint8Array): Promise<void> =>
     })
     if (raw.destroyed) onClose()
   })
+
+/** Long enough to follow a redirect; the download itself may take longer. */
+const linkSeconds = 300
+
+/**
+ * Where the client may fetch the bytes by itself, if it asks for that (RFC 7240) and the server is set up so. A `Range` goes
+ * there with it; `offset` and `limit` would mean nothing there.
+ */
+const linkFor = async (
+  { blobs, config }: Parts,
+  call: Call<DataRoute>,
+  method: string,
+  { row, name }: ReadableBlob,
+  { status, length, whole }: Wish,
+): Promise<string | undefined> => {
+  const preferences = ('prefer' in call.headers && call.headers.prefer) || ''
+  const isWanted = preferences.split(',').some((word) => word.trim().toLowerCase() === 'redirect')
+  const isBody = method === 'GET' && (status === 200 || status === 206) && length > 0 && whole
+  if (!config.s3Redirect || !isWanted || !isBody) return undefined
+  return blobs.linkTo?.(row.uuid, linkSeconds, attachment(name ?? row.uuid, row.uuid))
+}
 
 /** What is to be sent. */
 interface Wish {

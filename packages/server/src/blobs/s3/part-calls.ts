@@ -1,4 +1,5 @@
 /** The calls of the store for one object made of a local file: in parts, or at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { blockSize } from '@holdfast/api/limits'
 import type { ExpectedContent } from '../blob-store.ts'
 import type { FileOps, OpenFile } from '../files.ts'
@@ -130,15 +131,23 @@ export const isThere = async (
   }
 }
 
-/** Gives a multipart upload up; not an error when it is gone. */
-export const abortUpload = async (
-  { connection: { bucket: Bucket, call } }: PartSenderOptions,
-  { key: Key, id }: UploadId,
-): Promise<void> => {
-  try {
-    await call((s3, options) => s3.abortMultipartUpload({ Bucket, Key, UploadId: id }, options))
-  } catch (error) {
-    if (!isUploadMissing(error)) throw error
+const abortTries = 5
+const abortPauseMs = 200
+
+/**
+ * Gives a multipart upload up; not an error when it is gone. A part that the store was still busy with may bring it back, so it
+ * is looked for afterwards.
+ */
+export const abortUpload = async (options: PartSenderOptions, upload: UploadId): Promise<void> => {
+  const { bucket: Bucket, call } = options.connection
+  for (let left = abortTries; ; left--) {
+    try {
+      await call((s3, how) => s3.abortMultipartUpload({ Bucket, Key: upload.key, UploadId: upload.id }, how))
+    } catch (error) {
+      if (!isUploadMissing(error)) throw error
+    }
+    if (left === 0 || !(await isThere(options, upload))) return
+    await sleep(abortPauseMs)
   }
 }
 

@@ -50,6 +50,8 @@ export interface S3Connection {
    * `blob_store_unavailable`; the signal's reason.
    */
   call<T>(attempt: (s3: S3, options: HttpOptions) => Promise<T>, options?: CallOptions): Promise<T>
+  /** A signed URL of the object, good for so many seconds. Nothing is sent; whether it is there shows when it is used. */
+  linkTo(key: string, seconds: number, disposition: string): Promise<string>
   close(): void
 }
 
@@ -109,6 +111,20 @@ export const openS3 = async (settings: S3Settings): Promise<S3Connection> => {
           await sleep(pause, undefined, { signal: signal ?? undefined }).catch(() => signal?.throwIfAborted())
         }
     },
+    async linkTo(Key, expiresIn, ResponseContentDisposition) {
+      const [{ getSignedUrl }, { GetObjectCommand }] = await Promise.all([
+        import('@aws-sdk/s3-request-presigner'),
+        import('@aws-sdk/client-s3'),
+      ])
+      const command = new GetObjectCommand({
+        Bucket: bucket,
+        Key,
+        ResponseContentDisposition,
+        ResponseContentType: 'text/plain',
+      })
+      return getSignedUrl(clients.read, command, { expiresIn })
+    },
+
     close() {
       for (const client of Object.values(clients)) client.destroy()
     },

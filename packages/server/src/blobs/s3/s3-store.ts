@@ -146,6 +146,8 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
 
     listQuarantined: () => list(names.quarantine),
 
+    linkTo: async (uuid, seconds, disposition) => connection.linkTo(names.blob(uuid), seconds, disposition),
+
     sweep: (isKept) => parts.sweep(isKept),
   }
   return { ...inWords(store), parts }
@@ -191,6 +193,7 @@ const inWords = (store: BlobStore): BlobStore => {
     dropQuarantined: (uuid) => store.dropQuarantined(uuid).catch(say),
     statQuarantined: (uuid) => store.statQuarantined(uuid).catch(say),
     listQuarantined: () => listInWords(store.listQuarantined()),
+    linkTo: (uuid, seconds, disposition) => store.linkTo!(uuid, seconds, disposition).catch(say),
     sweep: (isKept) => store.sweep(isKept).catch(say),
   }
 }
