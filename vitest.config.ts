@@ -14,10 +14,13 @@ const restarting = [
 /** Tests that need an S3 server (TEST_S3_URL): also for `npm run test:all`. */
 const needingS3 = ['packages/server/src/blobs/s3/{s3-store,part-sender}.test.ts', 'test/s3/**/*.test.ts']
 
+// With every service on the same machine, a start takes longer.
+const testTimeout = process.env.TEST_S3_URL ? 60_000 : 20_000
+
 export default defineConfig({
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout,
+    hookTimeout: testTimeout,
     maxWorkers: 3,
     // Tests keep what they make to themselves, so files may share loaded modules: loading them anew took a third of the time.
     isolate: false,
@@ -31,7 +34,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'restarts', include: restarting } },
-      { extends: true, test: { name: 's3', include: needingS3, testTimeout: 60_000, hookTimeout: 60_000 } },
+      { extends: true, test: { name: 's3', include: needingS3 } },
     ],
   },
 })

@@ -86,7 +86,7 @@ for kind in versitygw swift; do
   s3_url=$(scripts/start-s3.sh "$kind" "$work/$kind" 7480)
   over_s3() { [ -n "$s3_url" ] && TEST_S3_URL=$s3_url "$@"; }
   suite "s3: store over $kind" over_s3 npx vitest run --project s3
-  suite "s3: acceptance over $kind" over_s3 npx vitest run --project main --test-timeout 60000 --hook-timeout 60000 test/acceptance
+  suite "s3: acceptance over $kind" over_s3 npx vitest run --project main test/acceptance
   scripts/start-s3.sh stop "$work/$kind" KILL
 done
 suite 'faults: s3' node test/faults/s3.ts

@@ -12,7 +12,7 @@ import { readSetting, writeSetting } from './backup/store-settings.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
 import type { S3Connection, S3Settings } from './blobs/s3/s3-connection.ts'
-import { isFromStore } from './blobs/s3/s3-errors.ts'
+import { isFromStore, storeAway } from './blobs/s3/s3-errors.ts'
 import type { UploadAhead } from './blobs/upload-file.ts'
 import { type Config, ConfigError, hasOwnBlobStore } from './config.ts'
 import type { Database } from './db/database.ts'
@@ -61,7 +61,8 @@ const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<O
   ])
   const connection = await openS3(settings)
   const warn = ({ error, ...facts }: Record<string, unknown>, message: string) =>
-    log.warn({ ...facts, err: error }, message)
+    // S3's own errors drag whole replies along.
+    log.warn({ ...facts, err: isFromStore(error) ? storeAway(error) : error }, message)
   try {
     return await whenStoreAnswers(config, log, async () => {
       await bindBlobStore(connection, prefix, db)

@@ -156,7 +156,7 @@ export class PartSender {
         .catch((error) => {
           growing.restUntil = performance.now() + restMs
           this.#options.warn('a part of an upload could not be sent yet', { upload: growing.uuid, error })
-          return this.#forgetIfAborted(growing)
+          return this.#forgetIfAborted(growing, [error])
         })
         .finally(() => {
           this.#inBackground--
@@ -231,19 +231,21 @@ export class PartSender {
         await this.#startPart(growing, number, Math.min(size, partStart(number + 1)))
     }
     const results = await Promise.allSettled(Array.from({ length: maxAtConversion }, sendSome))
-    const failed = results.find((result) => result.status === 'rejected')
-    if (!failed) return
-    await this.#forgetIfAborted(growing)
-    throw storeAway(failed.reason)
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (failures.length === 0) return
+    await this.#forgetIfAborted(growing, failures)
+    throw storeAway(failures[0])
   }
 
   /**
    * Begins anew when the multipart upload is not there any more: a rule of the bucket may abort old ones. Servers that see it
    * before they have read a part may break the connection, so the failure itself does not always say so.
    */
-  async #forgetIfAborted(growing: Growing): Promise<void> {
+  async #forgetIfAborted(growing: Growing, failures: readonly unknown[]): Promise<void> {
     const upload = await growing.uploadId?.catch(() => undefined)
-    if (upload && !(await isThere(this.#options, upload).catch(() => true))) await this.#abandon(growing)
+    if (!upload) return
+    if (failures.some(isUploadMissing) || !(await isThere(this.#options, upload).catch(() => true)))
+      await this.#abandon(growing)
   }
 
   /** Makes an object of the parts. False when the store does not have them as they are known here. */
