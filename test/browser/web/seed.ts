@@ -140,6 +140,7 @@ const fill = async (server: RunningServer): Promise<string> => {
 interface ArtifactRow {
   uuid: string
   name: string
+  type: string
 }
 
 /** Gives everything a size and a date. */
@@ -147,22 +148,22 @@ const makeOld = (dataDir: string): void => {
   const db = new DatabaseSync(join(dataDir, 'holdfast.db'))
   const now = Date.now()
   db.exec('BEGIN')
-  const artifacts = db
-    .prepare(`SELECT uuid, name FROM artifacts WHERE type <> 'label'`)
-    .all() as unknown as ArtifactRow[]
-  for (const { uuid, name } of artifacts) {
+  const artifacts = db.prepare('SELECT uuid, name, type FROM artifacts').all() as unknown as ArtifactRow[]
+  for (const { uuid, name, type } of artifacts) {
     const age = between(`${uuid} age`, 5 * 3_600_000, 380 * dayMs)
     const versions = db
       .prepare('SELECT idx, blob_uuid FROM versions WHERE artifact_uuid = ? ORDER BY idx')
       .all(uuid) as { idx: number; blob_uuid: string }[]
     for (const { idx, blob_uuid } of versions) {
       const at = now - Math.round(age / 1.7 ** (idx - 1))
-      db.prepare('UPDATE blobs SET size = ?, created_at = ?, verified_at = ? WHERE uuid = ?').run(
-        sizeOf(name) + (versions.length > 1 ? idx * 37 * MiB : 0),
-        at,
-        now - between(blob_uuid, 60_000, dayMs),
-        blob_uuid,
-      )
+      // A label's blob has its size from the artifact that it points at
+      if (type !== 'label')
+        db.prepare('UPDATE blobs SET size = ?, created_at = ?, verified_at = ? WHERE uuid = ?').run(
+          sizeOf(name) + (versions.length > 1 ? idx * 37 * MiB : 0),
+          at,
+          now - between(blob_uuid, 60_000, dayMs),
+          blob_uuid,
+        )
       db.prepare('UPDATE versions SET created_at = ? WHERE artifact_uuid = ? AND idx = ?').run(at, uuid, idx)
       db.prepare(`UPDATE events SET at = ? WHERE object_uuid = ? AND at > ?`).run(at, uuid, now - 600_000)
       db.prepare('UPDATE artifacts SET created_at = ?, updated_at = ? WHERE uuid = ?').run(
