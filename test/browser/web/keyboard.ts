@@ -35,6 +35,8 @@ const hasOutline = (page: Page): Promise<boolean> =>
 
 export const keyboard = async (browser: Browser, server: RunningServer, directory: string): Promise<void> => {
   const { page, context } = await openPage(browser, server.url)
+  // From the start: only when somebody listens does the browser leave choosing files to the test
+  page.on('filechooser', () => {})
   const path = join(directory, 'by keys.bin')
   await makeFile(path, 100_000)
   await page.getByRole('button', { name: 'Sign in' }).waitFor()

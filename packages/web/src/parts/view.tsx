@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 
 interface ViewProps {
   readonly title: string
@@ -16,7 +16,8 @@ export const View = ({ title, aside, back, children }: ViewProps) => {
   useEffect(() => {
     document.title = `${title} · Holdfast`
   }, [title])
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [])
+  // Before anybody can see the view and press Tab: later it would take the focus away again
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), [])
   return (
     <>
       {back}
