@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createNamespace, login, publish, type Session } from '../support/api.ts'
+import { createNamespace, digestsMade, login, publish, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { storedBlobs } from '../support/stored-blobs.ts'
 
@@ -39,8 +39,7 @@ const verify = async (blob: string) =>
   (await system.post(`/admin/blobs/${blob}/verification`, { wait: 10 })).json
 const store = async (bytes: Buffer, name = randomBytes(6).toString('hex')) => {
   const view = await publish(one, name, bytes)
-  // It is read once to make its digests; damage that comes later is nobody's discovery yet.
-  await system.post('/admin/jobs/digest-blobs', { wait: 10 })
+  await digestsMade(system)
   return { name, artifact: view.uuid as string, blob: view.blob_uuid as string, bytes }
 }
 const stateOf = async (blob: string) => (await one.get(`/blobs/${blob}`)).json.state

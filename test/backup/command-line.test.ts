@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makePlace, type Place } from '../cli/run.ts'
-import { createNamespace, login, publish, type Session } from '../support/api.ts'
+import { createNamespace, digestsMade, login, publish, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { holdfastServer, makeDirectory } from './backup-world.ts'
 
@@ -65,6 +65,7 @@ test('check, with a server and without', async () => {
     stdout: expect.stringMatching(/^Checked \d+ blobs, \d+ files and 0 uploads: 0 faults, 0 repaired\.\n$/),
   })
   const lost = await store()
+  await digestsMade(system)
   await rm(join(server.dataDir, 'blobs', lost.slice(0, 2), lost))
   expect(await place.run('--simple', 'admin', 'check')).toMatchObject({
     code: 6,

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createNamespace, login, publish, type Session } from '../support/api.ts'
+import { createNamespace, digestsMade, login, publish, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { makePlace, type Place } from './run.ts'
 
@@ -81,6 +81,7 @@ test('verify and quarantine', async () => {
     code: 0,
     stdout: `${good.blob} of 1024 bytes: good\n`,
   })
+  await digestsMade(system)
   await rm(join(server.dataDir, 'blobs', bad.blob.slice(0, 2), bad.blob))
   const found = await place.run('--simple', 'admin', 'verify', bad.blob)
   expect(found).toMatchObject({ code: 6, stdout: `${bad.blob},damaged\n` })

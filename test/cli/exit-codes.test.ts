@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { exitCodes } from '../../packages/cli/src/failures.ts'
-import { login, type Session } from '../support/api.ts'
+import { digestsMade, login, type Session } from '../support/api.ts'
 import { freePort, type RunningServer, startServer } from '../support/server.ts'
 import { makePlace, type Place } from './run.ts'
 
@@ -109,6 +109,7 @@ test('files that someone damaged on the server never get their name', async () =
   await writeFile('rotten', 'good bytes')
   await place.run('artifact', 'upload', 'rotten', 'rotten')
   const { blob_uuid } = (await system.get('/artifacts/rotten')).json
+  await digestsMade(system)
   await writeFile(join(server.dataDir, 'blobs', blob_uuid.slice(0, 2), blob_uuid), 'evil bytes')
   const ended = await place.run('--patience', '1', 'artifact', 'download', 'rotten', 'rotten.out')
   expect(ended.code).toBe(6)

@@ -193,3 +193,12 @@ export const publish = async (
   if (answer.status !== 200) throw new Error(`conversion refused: ${answer.bytes}`)
   return answer.json
 }
+
+/**
+ * Waits until the server has read all that it stored to make its digests. Damage done before would be discovered by
+ * that reading, at some moment of its own; done after, it is nobody's discovery yet.
+ */
+export const digestsMade = async (system: Session): Promise<void> => {
+  const answer = await system.post('/admin/jobs/digest-blobs', { wait: 10 })
+  if (answer.status !== 200) throw new Error(`the job did not run: ${answer.bytes}`)
+}
