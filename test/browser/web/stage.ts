@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { open as openFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core'
 
 export const MiB = 1024 * 1024
 export const timeout = 60_000
@@ -60,9 +60,16 @@ export const complaints: string[] = []
 /** A refused or cut request is logged by the browser itself, and is what the page has to live with. */
 const isRequestNews = (text: string): boolean => text.startsWith('Failed to load resource')
 
-/** Notes everything that this page must not do. `url`: the store it belongs to. */
+const underWay = new WeakMap<Page, Set<Request>>()
+
+/** Notes everything that this page must not do, and what it waits for. `url`: the store it belongs to. */
 export const watch = (page: Page, url: string): void => {
   const { origin } = new URL(url)
+  const requests = new Set<Request>()
+  underWay.set(page, requests)
+  page.on('request', (request) => requests.add(request))
+  page.on('requestfinished', (request) => requests.delete(request))
+  page.on('requestfailed', (request) => requests.delete(request))
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
   page.on('console', (message) => {
     if (message.type() === 'error' && !isRequestNews(message.text())) complaints.push(message.text())
@@ -97,6 +104,22 @@ export const openPage = async (
   watch(page, url)
   await page.goto(`${url}/ui/`)
   return { page, context }
+}
+
+/** Waits until a watched page is at rest: no request is under way, what came of the last is drawn, and nothing moves. */
+export const atRest = async (page: Page): Promise<void> => {
+  const requests = underWay.get(page)!
+  const isStill = () =>
+    page.evaluate(async () => {
+      // Effects run after a frame, and may ask for more
+      for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame)
+      await new Promise((done) => setTimeout(done))
+      const moves = document.getAnimations().some(({ playState }) => playState === 'running')
+      return !moves && document.querySelector('[aria-busy=true]') === null
+    })
+  await until(
+    async () => (await isStill()) && requests.size === 0 && (await isStill()) && requests.size === 0,
+  )
 }
 
 /** Signs in by the form. */

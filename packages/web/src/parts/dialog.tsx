@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 
 interface DialogProps {
   readonly title: string
@@ -11,7 +11,8 @@ interface DialogProps {
 export const Dialog = ({ title, onClose, children }: DialogProps) => {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  // Before anything else can happen: what is typed next is meant for the dialog
+  useLayoutEffect(() => {
     dialog.current?.showModal()
     // The first field, or the way back: Enter is not to delete anything that nobody has chosen to
     dialog.current?.querySelector<HTMLElement>('input, button.secondary')?.focus()
