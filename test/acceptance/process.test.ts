@@ -1,10 +1,12 @@
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { login, publish, send, upload } from '../support/api.ts'
+import { makeCertificate } from '../support/certificates.ts'
 import { sendRaw } from '../support/raw.ts'
 import { freePort, spawnServer, startServer } from '../support/server.ts'
 
@@ -152,4 +154,43 @@ test('SIGTERM lets a request in flight finish, and ends within a bounded time wh
   expect(await again.stop()).toBe(0)
   await hanging
   await rm(server.dataDir, { recursive: true, force: true })
+})
+
+test('a server with a certificate speaks HTTPS, reads it again at SIGHUP, and refuses a wrong pair at its start', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
+  const port = await freePort()
+  const [first, second] = ['first.example', 'second.example'].map((name) => makeCertificate(dataDir, name))
+  const settings = {
+    HOLDFAST_DATA_DIR: join(dataDir, 'data'),
+    HOLDFAST_LISTEN: `127.0.0.1:${port}`,
+    HOLDFAST_TLS_CERT: join(dataDir, 'cert.pem'),
+    HOLDFAST_TLS_KEY: join(dataDir, 'key.pem'),
+  }
+  await copyFile(first!.cert, settings.HOLDFAST_TLS_CERT)
+  await copyFile(second!.key, settings.HOLDFAST_TLS_KEY)
+  const refused = spawnServer(settings)
+  expect(await once(refused.child, 'exit')).toEqual([2, null])
+  expect(refused.output()).toMatch(/^holdfast: HOLDFAST_TLS_KEY: the key in .* does not belong/m)
+
+  await copyFile(first!.key, settings.HOLDFAST_TLS_KEY)
+  const { child, output } = spawnServer(settings)
+  try {
+    await expect.poll(output, { timeout: 20_000 }).toContain(`Holdfast listens at https://127.0.0.1:${port}`)
+    await copyFile(second!.key, settings.HOLDFAST_TLS_KEY)
+    await copyFile(second!.cert, settings.HOLDFAST_TLS_CERT)
+    child.kill('SIGHUP')
+    const agent = new Agent({ ca: await readFile(second!.cert) })
+    const ask = () =>
+      new Promise((resolve) => {
+        const asked = request({ host: '127.0.0.1', port, path: '/readyz', agent }, (reply) =>
+          resolve(reply.resume().statusCode),
+        )
+        asked.on('error', resolve).end()
+      })
+    await expect.poll(ask, { timeout: 10_000 }).toBe(200)
+  } finally {
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+    await rm(dataDir, { recursive: true })
+  }
 })

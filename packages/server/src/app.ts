@@ -1,14 +1,16 @@
 /**
  * The whole server as a Fastify instance, without listening: every handler put in its place.
  */
+import type { SecureContextOptions } from 'node:tls'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import packageFile from '../package.json' with { type: 'json' }
 import { verifyToken } from './domain/tokens.ts'
 import { createHttp } from './http/http-server.ts'
-import { buildOpenapi } from './http/openapi.ts'
+import { buildOpenapi, openapiAt } from './http/openapi.ts'
 import { servePage } from './http/page-files.ts'
+import { createPlaces } from './http/proxy-headers.ts'
 import { rawHandlers } from './http/raw-routes.ts'
 import { adminHandlers } from './http/routes/admin.ts'
 import { adminBackupHandlers } from './http/routes/admin-backup.ts'
@@ -24,27 +26,38 @@ import { uploadHandlers } from './http/routes/uploads.ts'
 import type { Parts } from './parts.ts'
 
 /** Makes the server of these parts. `close` stops it: no new requests, those in flight are finished. */
-export const createApp = async (parts: Parts): Promise<FastifyInstance> => {
-  const openapi = buildOpenapi(parts.config.publicUrl || '/', packageFile.version)
-  const app = createHttp(parts, (isStopping) => ({
-    handlers: {
-      ...authHandlers,
-      ...namespaceHandlers,
-      ...metadataHandlers,
-      ...eventHandlers,
-      ...uploadHandlers,
-      ...artifactHandlers,
-      ...labelHandlers,
-      ...blobHandlers,
-      ...adminHandlers,
-      ...adminBackupHandlers,
-      ...serverHandlers(isStopping),
-    },
-    rawHandlers: rawHandlers(JSON.stringify(openapi)),
-    authenticate: verifyToken,
-  }))
-  await app.register(swagger, { mode: 'static', specification: { document: openapi as never } })
-  await app.register(swaggerUi, { routePrefix: '/apidocs', staticCSP: apidocsPolicy })
+export const createApp = async (parts: Parts, tls?: SecureContextOptions): Promise<FastifyInstance> => {
+  const placeOf = createPlaces(parts.config)
+  const document = buildOpenapi(packageFile.version)
+  const openapiFor = (request: FastifyRequest) => openapiAt(document, placeOf(request).url)
+  const app = createHttp(
+    parts,
+    (isStopping) => ({
+      handlers: {
+        ...authHandlers,
+        ...namespaceHandlers,
+        ...metadataHandlers,
+        ...eventHandlers,
+        ...uploadHandlers,
+        ...artifactHandlers,
+        ...labelHandlers,
+        ...blobHandlers,
+        ...adminHandlers,
+        ...adminBackupHandlers,
+        ...serverHandlers(isStopping),
+      },
+      rawHandlers: rawHandlers(placeOf, openapiFor),
+      authenticate: verifyToken,
+    }),
+    tls,
+  )
+  await app.register(swagger, { mode: 'static', specification: { document: document as never } })
+  await app.register(swaggerUi, {
+    routePrefix: '/apidocs',
+    staticCSP: apidocsPolicy,
+    transformSpecification: (_document, request) => openapiFor(request),
+    transformSpecificationClone: false,
+  })
   await servePage(app)
   return app
 }

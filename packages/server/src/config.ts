@@ -90,11 +90,31 @@ export const settings = {
   publicUrl: text(
     'HOLDFAST_PUBLIC_URL',
     '',
-    'URL under which clients reach the server; made from the address when empty.',
+    'URL under which clients reach the server; made from the address when empty. Its path, such as /api, may stand in front of the path of every request, or be taken off by the proxy.',
   ),
   trustedProxies: networks(
     'HOLDFAST_TRUSTED_PROXIES',
-    'Addresses and networks of reverse proxies, whose X-Forwarded-For tells where a request comes from.',
+    'Addresses and networks of reverse proxies, whose headers tell where a request comes from, and for which URL.',
+  ),
+  proxyHeaders: oneOf(
+    'HOLDFAST_PROXY_HEADERS',
+    ['x-forwarded', 'forwarded'],
+    'Which headers the trusted proxies set: X-Forwarded-For, -Proto, -Host and -Prefix, or Forwarded (RFC 7239). The others are not believed.',
+  ),
+  tlsCert: text(
+    'HOLDFAST_TLS_CERT',
+    '',
+    'File with the certificate (PEM) and those that lead from it to a root: with it the server speaks HTTPS. It is read again when it changes, and at SIGHUP.',
+  ),
+  tlsKey: text(
+    'HOLDFAST_TLS_KEY',
+    '',
+    'File with the private key of the certificate (PEM, without a passphrase).',
+  ),
+  tlsMinVersion: oneOf(
+    'HOLDFAST_TLS_MIN_VERSION',
+    ['TLSv1.2', 'TLSv1.3'],
+    'Oldest version of TLS that is spoken.',
   ),
   systemKey: secret('HOLDFAST_SYSTEM_KEY', 'First key of the namespace system; made and stored when absent.'),
   logLevel: text('HOLDFAST_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent.'),

@@ -18,5 +18,5 @@ export const parseListen = (text: string): ListenAddress => {
 const everyAddress: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }
 
 /** The URL under which a client on this machine reaches the server. */
-export const localUrl = ({ host, port }: ListenAddress): string =>
-  `http://${everyAddress[host] ?? (host.includes(':') ? `[${host}]` : host)}:${port}`
+export const localUrl = ({ host, port }: ListenAddress, scheme: 'http' | 'https'): string =>
+  `${scheme}://${everyAddress[host] ?? (host.includes(':') ? `[${host}]` : host)}:${port}`

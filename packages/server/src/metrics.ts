@@ -86,6 +86,11 @@ export const createMetrics = () => {
       help: 'When the newest finished backup was begun; 0 while there is none',
       registers,
     }),
+    certificateExpiry: new Gauge({
+      name: 'holdfast_certificate_expiry_timestamp_seconds',
+      help: 'When the TLS certificate in use expires; 0 when the server has none',
+      registers,
+    }),
     fetches: new Counter({
       name: 'holdfast_fetches_total',
       help: 'Fetches from URLs, by outcome',

@@ -80,6 +80,14 @@ const stopOn = (signal: NodeJS.Signals) => async () => {
 }
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOn(signal))
 
+/** From a terminal it means that this is gone; to a service, that a file may have changed. */
+const onHangup = () => {
+  if (process.stderr.isTTY) return stopOn('SIGHUP')()
+  if (server?.renewCertificate) return server.renewCertificate()
+  log.info('SIGHUP: there is no certificate to read again; settings are read at the start only')
+}
+process.on('SIGHUP', onHangup)
+
 log.info({ settings: describeConfig(config), version: process.version }, 'starting')
 server = await startServer(config, log).catch((error: Error) => {
   // What an operator can mend is said in words; anything else also with its stack.

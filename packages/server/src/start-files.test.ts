@@ -14,7 +14,7 @@ test.each([
   ['[fe80::1]:65535', 'fe80::1', 65535, 'http://[fe80::1]:65535'],
 ])('%s', (text, host, port, url) => {
   expect(parseListen(text)).toEqual({ host, port })
-  expect(localUrl({ host, port })).toBe(url)
+  expect(localUrl({ host, port }, 'http')).toBe(url)
 })
 
 test.each(['nowhere', '13000', ':13000', 'host:65536', 'host:', '::1:80', 'http://host:80', 'a b:80'])(

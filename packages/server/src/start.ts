@@ -3,6 +3,7 @@
  * which each thing needs the others, and given back in the reverse order.
  */
 import { join, resolve } from 'node:path'
+import type { Server as TlsServer } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createApp } from './app.ts'
@@ -11,6 +12,7 @@ import { refuseUnfinishedRestore } from './backup/unfinished-restore.ts'
 import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
+import { readCertificate, renewCertificate, tellCertificate } from './certificate.ts'
 import { writeClientFile } from './client-file.ts'
 import { type Config, ConfigError } from './config.ts'
 import { lockDataDirectory } from './db/lock.ts'
@@ -27,6 +29,7 @@ import { localUrl, parseListen } from './listen-address.ts'
 import { addProcessMetrics, createMetrics } from './metrics.ts'
 import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
 import type { Parts } from './parts.ts'
+import { parsePublicUrl } from './public-url.ts'
 import { bindDataDirectory } from './store-directory.ts'
 
 /** A server that listens. */
@@ -36,6 +39,8 @@ export interface RunningServer {
   readonly dataDir: string
   /** The client configuration file that was written. */
   readonly clientFile: string
+  /** Reads the certificate again, if the server has one. */
+  readonly renewCertificate: (() => Promise<void>) | undefined
   /** Finishes what is in flight within `config.shutdownTimeout`, then lets go of everything. */
   stop(): Promise<void>
 }
@@ -45,7 +50,9 @@ type Release = () => unknown
 /** Starts a server. When it throws, whatever had been opened is closed again. */
 export const startServer = async (config: Config, log: Logger): Promise<RunningServer> => {
   const address = parseListen(config.listen)
+  const { url: publicUrl } = parsePublicUrl(config.publicUrl)
   checkAllowList(config)
+  const certificate = await readCertificate(config)
   const dataDir = resolve(config.dataDir)
   const releases: Release[] = []
   const stop = async () => {
@@ -64,11 +71,15 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
     const key = await ensureSystem(parts)
     const clientFile = join(dataDir, 'client.json')
     const urlAt = (port: number) =>
-      config.publicUrl.replace(/\/+$/, '') || localUrl({ host: address.host, port })
+      publicUrl || localUrl({ host: address.host, port }, certificate ? 'https' : 'http')
     const writeFor = (url: string) => writeClientFile(clientFile, { namespace: 'system', key, apiurl: url })
     // Before anybody can find the server ready, where the port is known by then.
     if (address.port !== 0) await writeFor(urlAt(address.port))
-    const app = await createApp(parts)
+    const app = await createApp(parts, certificate?.options)
+    const renewal =
+      certificate && renewCertificate(config, certificate, app.server as unknown as TlsServer, parts)
+    if (renewal) releases.push(() => renewal.close())
+    if (certificate) tellCertificate(certificate, parts)
     await app.listen(address)
     // From here on the reverse order is: refuse new requests and finish the others, stop the jobs, close the parts.
     const jobs = startJobs(parts)
@@ -79,7 +90,7 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
     const { port } = app.server.address() as { port: number }
     const url = urlAt(port)
     if (address.port === 0) await writeFor(url)
-    return { url, dataDir, clientFile, stop }
+    return { url, dataDir, clientFile, stop, renewCertificate: renewal?.renew }
   } catch (error) {
     await stop()
     throw error

@@ -25,6 +25,10 @@ const replyOn = (socket: Socket): ServerResponse | undefined =>
 export const answerClientError =
   (log: FastifyBaseLogger) =>
   (error: NodeJS.ErrnoException, socket: Socket): void => {
+    if (/^ERR_(SSL|TLS)_/.test(error.code ?? '')) {
+      log.info({ code: error.code, address: socket.remoteAddress }, 'a TLS handshake failed')
+      return void socket.destroy()
+    }
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
     const current = replyOn(socket)
     if (current?.req.complete && !current.writableFinished) {

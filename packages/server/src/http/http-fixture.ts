@@ -3,6 +3,7 @@
  */
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
@@ -11,7 +12,7 @@ import { RecentFailures } from '../domain/recent-failures.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Parts } from '../parts.ts'
 import type { Call, HandledRoute, Handlers } from './handlers.ts'
-import { createHttp } from './http-server.ts'
+import { createHttp, type MakeRoutes } from './http-server.ts'
 import type { RawHandlers } from './register.ts'
 import { RequestBody } from './request-body.ts'
 
@@ -33,6 +34,7 @@ export const startHttp = async (
     handlers?: Partial<Handlers>
     rawHandlers?: Partial<RawHandlers>
     settings?: Partial<Config>
+    tls?: SecureContextOptions
   } = {},
 ): Promise<Fixture> => {
   const lines: Record<string, unknown>[] = []
@@ -49,7 +51,7 @@ export const startHttp = async (
     for await (const chunk of new RequestBody(raw, 500)) size += chunk.length
     return reply.type('application/json').send(String(size))
   }
-  const app = createHttp(parts, () => ({
+  const makeRoutes: MakeRoutes = () => ({
     handlers: new Proxy(overrides.handlers ?? {}, {
       get: (handlers, name) => Reflect.get(handlers, name) ?? tell,
     }) as Handlers,
@@ -58,10 +60,17 @@ export const startHttp = async (
       if (header !== 'Bearer good') throw new HoldfastError('token_invalid')
       return { namespace: 'one', keyName: 'k', requestId }
     },
-  }))
+  })
+  const app = createHttp(parts, makeRoutes, overrides.tls)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as { port: number }
-  return { app, port, url: `http://127.0.0.1:${port}`, lines, close: () => app.close() }
+  return {
+    app,
+    port,
+    url: `${overrides.tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    lines,
+    close: () => app.close(),
+  }
 }
 
 /** Writes `text` to a fresh connection and reads until the server closes it, or `until` matches what came. */

@@ -1,11 +1,14 @@
 /**
  * Fastify with the settings, limits and habits that hold for every request, and the routes of the contract on it.
  */
+import type { SecureContextOptions } from 'node:tls'
 import { maxJsonBytes } from '@holdfast/api/limits'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Parts } from '../parts.ts'
+import { parsePublicUrl, withoutBasePath } from '../public-url.ts'
 import { answerClientError } from './client-errors.ts'
 import { sendError } from './errors.ts'
+import { translateForwarded } from './proxy-headers.ts'
 import { type Routes, registerRoutes } from './register.ts'
 import { deferContinue } from './request-body.ts'
 import { requestIdOf } from './request-id.ts'
@@ -20,10 +23,21 @@ const idleMs = 10 * 60_000
 /** Makes the answers of a server; `isStopping` tells whether it is going down, and takes no more work. */
 export type MakeRoutes = (isStopping: () => boolean) => Omit<Routes, 'isStopping'>
 
-/** Makes the instance. `close` stops it: no new requests, those in flight are finished. */
-export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstance => {
+/** Makes the instance, which speaks HTTPS if it has a certificate. `close` stops it: no new requests, those in flight are finished. */
+export const createHttp = (
+  parts: Parts,
+  makeRoutes: MakeRoutes,
+  tls?: SecureContextOptions,
+): FastifyInstance => {
   const { config, metrics } = parts
+  const { path: basePath } = parsePublicUrl(config.publicUrl)
   const headersTimeoutMs = config.requestTimeout * 1000
+  const connections = {
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs / 2),
+    requireHostHeader: false,
+  }
   const app = Fastify({
     loggerInstance: parts.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -35,13 +49,12 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
     requestTimeout: 0,
     connectionTimeout: idleMs,
     keepAliveTimeout: keepAliveMs,
-    http: {
-      maxHeaderSize: maxHeaderBytes,
-      headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs / 2),
-      requireHostHeader: false,
-    },
+    // The server itself says which of the two it is; the compiler need not.
+    ...(tls
+      ? { https: { ...connections, ...tls, handshakeTimeout: headersTimeoutMs } as never }
+      : { http: connections }),
     routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: maxHeaderBytes },
+    rewriteUrl: ({ url = '/' }) => withoutBasePath(basePath, url),
     exposeHeadRoutes: false,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
@@ -51,6 +64,8 @@ export const createHttp = (parts: Parts, makeRoutes: MakeRoutes): FastifyInstanc
     clientErrorHandler: answerClientError(parts.log),
   })
   const server = app.server
+  // Before Fastify's own listener.
+  if (config.proxyHeaders === 'forwarded') server.prependListener('request', translateForwarded)
   server.maxConnections = config.maxConnections || Number.POSITIVE_INFINITY
   server.on('drop', () => metrics.droppedConnections.inc())
   server.on('connection', (socket) => {

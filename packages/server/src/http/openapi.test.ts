@@ -4,7 +4,7 @@ import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
 import { expect, test } from 'vitest'
 import { buildOpenapi } from './openapi.ts'
 
-const document = JSON.parse(JSON.stringify(buildOpenapi('/', '1.2.3')))
+const document = JSON.parse(JSON.stringify(buildOpenapi('1.2.3')))
 
 const at = (pointer: string) =>
   pointer

@@ -30,8 +30,14 @@ export interface OpenapiDocument extends Json {
   paths: Record<string, Record<string, Operation>>
 }
 
-/** Builds the document. `serverUrl` is where clients reach the server. */
-export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocument => {
+/** The document for clients that reach the server at this URL, or path; empty: there is none in front. */
+export const openapiAt = (document: OpenapiDocument, url: string): OpenapiDocument => ({
+  ...document,
+  servers: [{ url: url || '/' }],
+})
+
+/** Builds the document. */
+export const buildOpenapi = (version: string): OpenapiDocument => {
   const schemas: Record<string, unknown> = {}
   const refusals: Record<string, Json> = {}
   const document: OpenapiDocument = {
@@ -45,7 +51,7 @@ export const buildOpenapi = (serverUrl: string, version: string): OpenapiDocumen
         'X-Request-ID.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: serverUrl }],
+    servers: [{ url: '/' }],
     tags: [...new Set(names().map((name) => routeContract(name).tag))].map((name) => ({ name })),
     paths: {},
     components: {

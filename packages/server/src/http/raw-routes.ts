@@ -2,14 +2,20 @@
  * Routes whose reply is not JSON made by a handler: pages, documents, headers, bytes.
  */
 import { statfs } from 'node:fs/promises'
+import type { FastifyRequest } from 'fastify'
 import { showUpload } from '../domain/uploads.ts'
 import { appendUpload } from './append-route.ts'
+import type { OpenapiDocument } from './openapi.ts'
+import type { Place } from './proxy-headers.ts'
 import type { RawHandlers } from './register.ts'
 import { rootPage, rootPagePolicy } from './root-page.ts'
 import { sendBlobData } from './send-blob-data.ts'
 
-/** Makes the handlers; `openapi` is the text of the document. */
-export const rawHandlers = (openapi: string): RawHandlers => ({
+/** Makes the handlers of a server whose clients reach it where `placeOf` says, and of its document. */
+export const rawHandlers = (
+  placeOf: (request: FastifyRequest) => Place,
+  openapiFor: (request: FastifyRequest) => OpenapiDocument,
+): RawHandlers => ({
   appendUpload,
 
   readBlob: sendBlobData,
@@ -20,8 +26,11 @@ export const rawHandlers = (openapi: string): RawHandlers => ({
     return reply.header('upload-offset', size).header('cache-control', 'no-store').send()
   },
 
-  showRoot: async (_parts, _call, _request, reply) =>
-    reply.type('text/html; charset=utf-8').header('content-security-policy', rootPagePolicy).send(rootPage),
+  showRoot: async (_parts, _call, request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', rootPagePolicy)
+      .send(rootPage(placeOf(request).path)),
 
   showMetrics: async ({ config, metrics: { registry, freeBytes } }, _call, _request, reply) => {
     const { bavail, bsize } = await statfs(config.dataDir)
@@ -29,5 +38,6 @@ export const rawHandlers = (openapi: string): RawHandlers => ({
     return reply.type(registry.contentType).send(await registry.metrics())
   },
 
-  showOpenapi: async (_parts, _call, _request, reply) => reply.type('application/json').send(openapi),
+  showOpenapi: async (_parts, _call, request, reply) =>
+    reply.type('application/json').send(JSON.stringify(openapiFor(request))),
 })

@@ -2,6 +2,8 @@ import { holdfastCapabilities, originalCapabilities } from '@holdfast/api/capabi
 import { expect, test } from 'vitest'
 import { rootPage } from './root-page.ts'
 
+const page = rootPage('')
+
 /** Other words that clients of the original search pages for (`shakenfist-client` 0.8.3). */
 const foreignWords = [
   'agentoperations-crud',
@@ -33,11 +35,16 @@ const foreignWords = [
 ]
 
 test('the page claims every capability there is, and none that belongs to others', () => {
-  for (const word of [...originalCapabilities, ...holdfastCapabilities]) expect(rootPage).toContain(word)
-  for (const word of foreignWords) expect(rootPage).not.toContain(word)
+  for (const word of [...originalCapabilities, ...holdfastCapabilities]) expect(page).toContain(word)
+  for (const word of foreignWords) expect(page).not.toContain(word)
 })
 
 test('the page loads nothing from elsewhere', () => {
-  expect(rootPage).not.toMatch(/<(script|img|link|iframe)\b/)
-  expect(rootPage).not.toMatch(/(href|src)="(https?:|\/)/)
+  expect(page).not.toMatch(/<(script|img|link|iframe)\b/)
+  expect(page).not.toMatch(/(href|src)="(https?:|\/)/)
+})
+
+test('links lead below the path that stands in front', () => {
+  const links = [...rootPage('/api').matchAll(/href="([^"]+)"/g)].map((match) => match[1])
+  expect(links).toEqual(['/api/ui/', '/api/apidocs', '/api/openapi.json', '/api/readyz'])
 })

@@ -7,8 +7,14 @@ import { holdfastCapabilities, originalCapabilities } from '@holdfast/api/capabi
 const list = (words: readonly string[]): string =>
   `<ul>${words.map((word) => `<li><code>${word}</code></li>`).join('')}</ul>`
 
-/** Links are relative, so that the page works behind a proxy that serves the store under a path of its own. */
-export const rootPage = `<!doctype html>
+/**
+ * The page. `path` is what stands in front of the server's paths. Where nobody has told it, links are relative, which is right as
+ * long as the page's own URL ends with a slash.
+ */
+export const rootPage = (path: string): string =>
+  page.replaceAll('href="', path === '' ? 'href="' : `href="${path}/`)
+
+const page = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
