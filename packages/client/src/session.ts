@@ -32,6 +32,8 @@ export interface Exchange {
   readonly body?: RequestBody | undefined
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** As in `TransportRequest`. */
+  readonly rangeBytes?: number | undefined
   /** Ends the attempt and everything read from its reply. */
   readonly watchdog: Watchdog
   readonly onSent?: (bytes: number) => void
@@ -180,7 +182,7 @@ export class Session {
   }
 
   async #attempt(exchange: Exchange, token: string | undefined): Promise<Answer> {
-    const { route, params, query, body, watchdog, onSent } = exchange
+    const { route, params, query, body, rangeBytes, watchdog, onSent } = exchange
     const requestId = newRequestId()
     const headers: Record<string, string> = { 'X-Request-ID': requestId, ...exchange.headers }
     if (token !== undefined) headers.Authorization = `Bearer ${token}`
@@ -194,6 +196,7 @@ export class Session {
         headers,
         signal: watchdog.signal,
         ...(body === undefined ? {} : { body }),
+        ...(rangeBytes === undefined ? {} : { rangeBytes }),
         ...(onSent === undefined ? {} : { onSent }),
       })
       if (reply.status >= 200 && reply.status < 300) return { reply, requestId }

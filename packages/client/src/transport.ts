@@ -19,6 +19,11 @@ export interface TransportRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: RequestBody
+  /**
+   * For a GET with `Range`: the length of the range, when whoever reads the reply gives each piece back where the
+   * platform has such a thing. Large reads into few buffers are possible then.
+   */
+  readonly rangeBytes?: number
   /** Ends the attempt at any time, the reading of the reply included. */
   readonly signal: AbortSignal
   /** Called with the number of body bytes that went out since the last call. */

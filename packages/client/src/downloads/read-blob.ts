@@ -9,6 +9,8 @@ interface ReadOptions {
   readonly offset: number
   /** Byte behind the last one; default the end of the blob. */
   readonly end?: number
+  /** Each piece is given back where the platform has such a thing (`TransportRequest.rangeBytes`). */
+  readonly givesBack?: boolean
   readonly signal: AbortSignal
 }
 
@@ -19,7 +21,7 @@ interface ReadOptions {
 export async function* readBlob(
   session: Session,
   blob: BlobFacts,
-  { offset, end = blob.size, signal }: ReadOptions,
+  { offset, end = blob.size, givesBack = false, signal }: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
   const ranges = (await session.capabilities()).has('blob-data-range')
   const { policy, onRetry } = session
@@ -31,6 +33,7 @@ export async function* readBlob(
         route: 'readBlob',
         params: { blob_uuid: blob.uuid },
         ...(ranges ? { headers: rangeHeaders(blob, at, end) } : { query: { offset: at } }),
+        rangeBytes: ranges && givesBack ? end - at : undefined,
         watchdog,
       })
       // 200 to a range: the server has other content under this ETag, which must not be glued to ours

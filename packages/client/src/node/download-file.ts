@@ -21,7 +21,7 @@ import { giveBack } from './read-memory.ts'
 
 const MiB = 1024 * 1024
 /** Bytes that a connection gathers before it writes. */
-const writeBytes = MiB
+const writeBytes = MiB / 2
 const minSegment = 4 * MiB
 const maxSegment = 32 * MiB
 
@@ -128,7 +128,7 @@ const fetchGaps = async (
       await writeGathered(
         part,
         start,
-        readBlob(session, blob, { offset: start, end, signal: stop }),
+        readBlob(session, blob, { offset: start, end, givesBack: true, signal: stop }),
         (bytes) => {
           received += bytes
           follow()

@@ -7,6 +7,7 @@ import type { Agent as HttpsAgent } from 'node:https'
 import { NetworkError } from '../errors.ts'
 import { bodySize } from '../fetch-transport.ts'
 import { isPumpBody, type Transport, type TransportReply, type TransportRequest } from '../transport.ts'
+import { RangeConnections } from './range-connections.ts'
 import { giveBackReads, learnFrom } from './read-memory.ts'
 
 /** Pieces in which bodies that are in memory go out, so that progress is seen. */
@@ -26,6 +27,7 @@ const loadHttps = () => process.getBuiltinModule('node:https')
 export const nodeTransport = (): Transport => {
   const pool = { keepAlive: true, maxSockets: 64 }
   const agent = new HttpAgent(pool)
+  const ranges = new RangeConnections()
   let secureAgent: HttpsAgent | undefined
   const once = async (request: TransportRequest, url: URL): Promise<IncomingMessage> => {
     const secure = url.protocol === 'https:'
@@ -48,6 +50,13 @@ export const nodeTransport = (): Transport => {
     async send(request): Promise<TransportReply> {
       const { signal } = request
       const first = new URL(request.url)
+      if (request.rangeBytes !== undefined) {
+        const { headers, rangeBytes: bytes } = request
+        const reply = await ranges.get({ url: first, headers, bytes, signal }).catch((error: unknown) => {
+          throw failure(error, signal)
+        })
+        if (reply !== undefined) return withFailures(reply, signal)
+      }
       let url = first
       let headers = request.headers
       /** Where the resource has moved for good, as far as the redirects say so. */
@@ -73,6 +82,7 @@ export const nodeTransport = (): Transport => {
 
     close() {
       agent.destroy()
+      ranges.close()
       secureAgent?.destroy()
     },
   }
@@ -188,23 +198,32 @@ async function* piecesOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array> 
   }
 }
 
-const replyOf = (incoming: IncomingMessage, url: string, signal: AbortSignal): TransportReply => {
-  async function* chunks(): AsyncGenerator<Uint8Array> {
+/** A reply whose reading fails as a transport does. */
+const withFailures = (reply: TransportReply, signal: AbortSignal): TransportReply => ({
+  ...reply,
+  async *chunks() {
     try {
-      yield* piecesOf(incoming)
+      yield* reply.chunks()
     } catch (error) {
       throw failure(error, signal)
     }
-  }
-  return {
-    status: incoming.statusCode!,
-    url,
-    header: (name) => incoming.headersDistinct[name.toLowerCase()]?.join(', ') ?? null,
-    async text() {
-      const pieces: Uint8Array[] = []
-      for await (const piece of chunks()) pieces.push(piece)
-      return Buffer.concat(pieces).toString('utf8')
+  },
+})
+
+const replyOf = (incoming: IncomingMessage, url: string, signal: AbortSignal): TransportReply => {
+  const reply = withFailures(
+    {
+      status: incoming.statusCode!,
+      url,
+      header: (name) => incoming.headersDistinct[name.toLowerCase()]?.join(', ') ?? null,
+      async text() {
+        const pieces: Uint8Array[] = []
+        for await (const piece of reply.chunks()) pieces.push(piece)
+        return Buffer.concat(pieces).toString('utf8')
+      },
+      chunks: () => piecesOf(incoming),
     },
-    chunks,
-  }
+    signal,
+  )
+  return reply
 }

@@ -24,6 +24,8 @@ interface PartState {
 /** How much a killed program may have to fetch again. */
 const saveEveryMs = 1000
 const saveEveryBytes = 8 * 1024 * 1024
+/** So much is written before the disk is told to begin with it, so that little is left to wait for in the end. */
+const flushEveryBytes = 64 * 1024 * 1024
 
 export class PartFile {
   readonly #path: string
@@ -34,6 +36,11 @@ export class PartFile {
   /** Bytes written since then. */
   #unsaved = 0
   #saving: Promise<void> = Promise.resolve()
+  /** Bytes written since the last flush began. */
+  #unflushed = 0
+  #flushing: Promise<void> | undefined
+  /** A flush tells of a failed write only once, so it must not get lost. */
+  #flushFailure: { readonly error: unknown } | undefined
 
   private constructor(path: string, handle: FileHandle, blob: BlobFacts, done: RangeSet) {
     this.#path = path
@@ -76,6 +83,22 @@ export class PartFile {
     this.#unsaved += at - position
     const due = performance.now() - this.#savedAt >= saveEveryMs
     if (due || this.#unsaved >= saveEveryBytes) void this.save().catch(() => {})
+    this.#unflushed += at - position
+    if (this.#unflushed >= flushEveryBytes) this.#flush()
+  }
+
+  /** Flushes beside the writing, once at a time. */
+  #flush(): void {
+    if (this.#flushing !== undefined) return
+    this.#unflushed = 0
+    this.#flushing = this.#handle
+      .datasync()
+      .catch((error: unknown) => {
+        this.#flushFailure ??= { error }
+      })
+      .finally(() => {
+        this.#flushing = undefined
+      })
   }
 
   /** Notes what is there. One at a time. */
@@ -92,11 +115,15 @@ export class PartFile {
     return this.#saving
   }
 
+  /** Makes everything that is written durable. */
   async sync(): Promise<void> {
+    await this.#flushing
+    if (this.#flushFailure !== undefined) throw this.#flushFailure.error
     await this.#handle.sync()
   }
 
   async close(): Promise<void> {
+    await this.#flushing
     await this.#handle.close()
   }
 

@@ -6,6 +6,7 @@
  * more than all the rest of a program that downloads. So they are given back as soon as nobody needs them.
  */
 import type { Socket } from 'node:net'
+import { giveBackPiece } from './read-buffers.ts'
 
 /** The memory of what sockets read, as long as it lives. */
 const reads = new WeakSet<ArrayBufferLike>()
@@ -13,7 +14,9 @@ const reads = new WeakSet<ArrayBufferLike>()
 let bodiesAreCopies = false
 
 /** Gives the memory of bytes back, if it holds nothing else. Nobody may look at them afterwards. */
-export const giveBack = ({ buffer, byteLength }: Uint8Array): void => {
+export const giveBack = (bytes: Uint8Array): void => {
+  if (giveBackPiece(bytes)) return
+  const { buffer, byteLength } = bytes
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }
 
