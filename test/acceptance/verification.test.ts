@@ -151,8 +151,13 @@ describe.each([
     }
     const { sha512 } = (await one.get(`/blobs/${blob}`)).json
     expect((await one.get(`/blob_checksums/sha512/${sha512}`)).json).toBe(null)
-    const converted = await one.post('/artifacts/upload/other', { blob_uuid: blob })
-    expect(converted.json).toMatchObject({ status: 503, code: 'blob_damaged' })
+    // Nor can anything new be made of it, a label no more than a version.
+    for (const path of ['/artifacts/upload/other', '/label/other', `/label/${one.namespace}/other`]) {
+      const refused = await one.post(path, { blob_uuid: blob })
+      expect(refused.json).toMatchObject({ status: 503, code: 'blob_damaged', detail: { blob_uuid: blob } })
+    }
+    expect((await one.get('/label/other')).json.code).toBe('label_not_found')
+    expect((await one.get('/artifacts/other')).json.code).toBe('artifact_not_found')
   })
 
   test('is found damaged again, and stays', async () => {

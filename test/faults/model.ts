@@ -72,6 +72,19 @@ const step: fc.Arbitrary<PlannedStep> = fc.record({
   d: number,
 })
 
+/**
+ * What is waited at the end of a sequence, in minutes, with a look at everything after each: to both sides of the end of
+ * a lifetime, so that what was touched last is seen to be still there and then to be gone.
+ */
+const lastWaits: readonly (readonly number[])[] = [
+  // Unreferenced blobs go after 60 minutes, leased ones after 120.
+  [50, 20, 40, 20],
+  // Idle uploads after 24 hours.
+  [23.5 * 60, 60],
+  // What is shown of deleted artifacts after 60 hours.
+  [59.5 * 60, 60],
+]
+
 const tenants = ['amber', 'birch', 'cedar']
 let sequences = 0
 const settings = {
@@ -101,8 +114,7 @@ class Lane {
     try {
       for (const step of sequence) await playStep(stage, step)
       await sweep(stage)
-      // What was left with the last reference gone, or leased, in two steps that tell the lifetimes apart.
-      for (const minutes of sequence.length % 3 === 0 ? [70, 60] : []) {
+      for (const minutes of lastWaits[sequence.length % lastWaits.length]!) {
         await stage.pass(minutes)
         await sweep(stage)
       }

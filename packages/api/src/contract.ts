@@ -116,6 +116,7 @@ const invalidLabel = {
 const labelErrors = [
   'name_invalid',
   'blob_not_found',
+  'blob_damaged',
   'namespace_not_found',
   'max_versions_invalid',
   'quota_exceeded',

@@ -37,6 +37,8 @@ const failingStore = async (code: string): Promise<{ uuid: string; opens: BlobSt
 test.each([
   ['EIO', true],
   ['ENOENT', true],
+  // Wrong permissions: for whoever wants the bytes it makes no difference.
+  ['EACCES', true],
   ['EMFILE', false],
   ['ENFILE', false],
   ['ENOMEM', false],

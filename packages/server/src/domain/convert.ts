@@ -41,7 +41,7 @@ import { withRoom } from './admission.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactWish, checkExpected, convertUpload, type Expected } from './convert-upload.ts'
 import { addVersion } from './versions.ts'
-import { findBlob, requireNamespace, systemNamespace } from './visibility.ts'
+import { findWholeBlob, requireNamespace, systemNamespace } from './visibility.ts'
 
 export interface ConvertInput extends Expected {
   readonly name: string
@@ -95,19 +95,17 @@ const convertBlob = async (
   blobUuid: string,
   expected: Expected,
 ): Promise<Row<'artifacts'>> => {
-  const findWhole = async (sql: Sql): Promise<Row<'blobs'>> => {
-    const blob = await findBlob(sql, caller, blobUuid, parts.clock.now())
-    if (blob.state === 'quarantined')
-      throw new HoldfastError('blob_damaged', { detail: { blob_uuid: blob.uuid } })
+  const findExpected = async (sql: Sql): Promise<Row<'blobs'>> => {
+    const blob = await findWholeBlob(sql, caller, blobUuid, parts.clock.now())
     checkExpected(expected, blob)
     return blob
   }
   const { namespace } = wish.identity
-  const { uuid, size } = await findWhole(parts.db.read)
+  const { uuid, size } = await findExpected(parts.db.read)
   const { artifact, added } = await withRoom(parts, { namespace, bytes: size, blobUuid: uuid }, () =>
     parts.db.write(async (trx) => {
       await requireNamespace(trx, caller, namespace)
-      const blob = await findWhole(trx)
+      const blob = await findExpected(trx)
       return addVersion(trx, parts, caller, { ...wish, blobUuid: blob.uuid })
     }),
   )

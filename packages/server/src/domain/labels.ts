@@ -11,7 +11,7 @@ import { withRoom } from './admission.ts'
 import { artifactView } from './artifact-view.ts'
 import { viewFor } from './artifacts.ts'
 import { type ArtifactIdentity, addVersion, retireArtifacts } from './versions.ts'
-import { findBlob, mayAct, reachOf, readableArtifacts, requireNamespace } from './visibility.ts'
+import { findWholeBlob, mayAct, reachOf, readableArtifacts, requireNamespace } from './visibility.ts'
 
 /** Which label: of the caller's own namespace unless another is named. */
 export interface LabelRef {
@@ -26,7 +26,10 @@ const identityOf = (caller: Caller, { namespace = caller.namespace, name }: Labe
   name,
 })
 
-/** Points a label, which is created when it is new, at a blob that the caller may see. */
+/**
+ * Points a label, which is created when it is new, at a blob that the caller may see. Throws `blob_damaged` for one in
+ * quarantine, like a conversion: a version that cannot be read is not acknowledged.
+ */
 export const updateLabel = async (
   parts: Parts,
   caller: Caller,
@@ -36,12 +39,12 @@ export const updateLabel = async (
   const identity = identityOf(caller, ref)
   const { read } = parts.db
   await requireNamespace(read, caller, identity.namespace)
-  const { uuid, size } = await findBlob(read, caller, blobUuid, parts.clock.now())
+  const { uuid, size } = await findWholeBlob(read, caller, blobUuid, parts.clock.now())
   const wish = { namespace: identity.namespace, bytes: size, blobUuid: uuid }
   const artifact = await withRoom(parts, wish, () =>
     parts.db.write(async (trx) => {
       await requireNamespace(trx, caller, identity.namespace)
-      const blob = await findBlob(trx, caller, blobUuid, parts.clock.now())
+      const blob = await findWholeBlob(trx, caller, blobUuid, parts.clock.now())
       return (await addVersion(trx, parts, caller, { identity, blobUuid: blob.uuid, maxVersions })).artifact
     }),
   )

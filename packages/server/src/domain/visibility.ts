@@ -200,6 +200,14 @@ export const findBlob = async (
   return found
 }
 
+/** The same, for making a version of it: one in quarantine is refused with `blob_damaged`. */
+export const findWholeBlob = async (...question: Parameters<typeof findBlob>): Promise<Row<'blobs'>> => {
+  const blob = await findBlob(...question)
+  if (blob.state === 'quarantined')
+    throw new HoldfastError('blob_damaged', { detail: { blob_uuid: blob.uuid } })
+  return blob
+}
+
 /** The live namespace of this name, if it is within the caller's reach; else `namespace_not_found`. */
 export const requireNamespace = async (
   sql: Sql,

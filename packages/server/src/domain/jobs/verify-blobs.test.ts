@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { access, open, rm, truncate } from 'node:fs/promises'
+import { access, open, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
+import { openDiskStore } from '../../blobs/disk-store.ts'
+import { realFiles } from '../../blobs/files.ts'
 import type { Row } from '../../db/schema.ts'
 import { createTestParts, embedded, type TestParts } from '../../test-parts.ts'
 import { blobPath, blobRow, storeBlob } from '../blob-fixture.ts'
@@ -192,6 +194,27 @@ test('a blob in quarantine whose bytes are right again leaves it when somebody a
   expect((await blobRow(parts, blob!.uuid)).state).toBe('created')
   expect(await damagedBlobs(parts)).toBe(0)
   await access(path)
+})
+
+test('a file with wrong permissions is damage, and none any more when they are right and somebody asks', async () => {
+  await using parts = await createTestParts({ verifyInterval: 100, verifyRate: 0 })
+  const [blob] = await storeVerified(parts, Buffer.from('under lock and key'))
+  const { uuid } = blob!
+  // Permissions do not bind the administrator, as whom the tests may run.
+  const open = () => Promise.reject(Object.assign(new Error('EACCES'), { code: 'EACCES' }))
+  const locked = { ...parts, blobs: await openDiskStore(parts.config.dataDir, { ...realFiles, open }) }
+  parts.clock.advance(1000)
+  expect(await verifyBlobs(locked, never)).toEqual({ ...nothing, damaged: 1 })
+  expect((await blobRow(parts, uuid)).state).toBe('quarantined')
+  // Asking does not help as long as they are wrong, and harms nothing.
+  parts.clock.advance(1)
+  await verifyAll(parts)
+  expect(await verifyBlobs(locked, never)).toEqual({ ...nothing, damaged: 1 })
+  parts.clock.advance(1)
+  await verifyAll(parts)
+  expect(await verifyBlobs(parts, never)).toEqual({ ...nothing, healed: 1 })
+  expect((await blobRow(parts, uuid)).state).toBe('created')
+  expect(await readFile(blobPath(parts, uuid), 'utf8')).toBe('under lock and key')
 })
 
 test('a blob without block checksums gets them, wrong ones are replaced', async () => {
