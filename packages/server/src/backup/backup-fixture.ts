@@ -17,7 +17,7 @@ export interface BackupPlace extends AsyncDisposable {
   readonly backup: string
   /** Stores bytes as a version, and answers the blob's UUID. */
   store(name: string, content: string): Promise<string>
-  backUp(parts?: Parts): Promise<{ manifest: BackupManifest; figures: BackupFigures }>
+  backUp(parts?: Parts, signal?: AbortSignal): Promise<{ manifest: BackupManifest; figures: BackupFigures }>
   restore(options?: Partial<RestoreOptions>): Promise<RestoreReport>
 }
 
@@ -38,9 +38,10 @@ export const makeBackupPlace = async (): Promise<BackupPlace> => {
       await refer(parts, 'alice', name, uuid)
       return uuid
     },
-    async backUp(from = parts) {
+    async backUp(from = parts, stopped = signal) {
       const figures = noFigures()
-      const work = { directory: backup, storeId: await storeIdOf(parts), figures, signal, onPhase() {} }
+      const storeId = await storeIdOf(parts)
+      const work = { directory: backup, storeId, figures, signal: stopped, onPhase() {} }
       return { manifest: await makeBackup(from, work), figures }
     },
     restore: (options = {}) =>

@@ -110,6 +110,32 @@ test('what an interrupted backup left is cleared away by the next one', async ()
   expect((await readdir(backup)).sort()).toEqual(['backup.json', 'blobs', manifest.database, 'token.key'])
 })
 
+test('stopped during its copy of the database, a backup leaves the one before, and goes on next time', async () => {
+  const { parts, backup } = place
+  const uuid = await place.store('first', 'in both')
+  const { manifest: first } = await place.backUp()
+  const later = await place.store('second', 'in the second')
+  const stop = new AbortController()
+  const stopped = async (path: string) => {
+    const copying = parts.db.backupTo!(path)
+    stop.abort()
+    await copying
+    expect(existsSync(path)).toBe(true)
+  }
+  const stopping = place.backUp({ ...parts, db: { ...parts.db, backupTo: stopped } }, stop.signal)
+  await expect(stopping).rejects.toSatisfy((error) => error === stop.signal.reason)
+  expect(JSON.parse(await readFile(join(backup, 'backup.json'), 'utf8'))).toEqual(first)
+  expect(existsSync(dataPaths(backup).blob(later))).toBe(false)
+  // Collection waits for it no longer.
+  await deleteAll()
+  expect(await collectBlobs(parts, never)).toMatchObject({ collected: 2 })
+  expect(existsSync(blobPath(parts, uuid))).toBe(false)
+  expect((await place.restore({ verify: true })).blobs).toBe(1)
+  const { manifest, figures } = await place.backUp()
+  expect(figures).toMatchObject({ blobs_total: 0, removed_blobs: 1, damaged_blobs: 0 })
+  expect((await readdir(backup)).sort()).toEqual(['backup.json', 'blobs', manifest.database, 'token.key'])
+})
+
 test('blobs are linked where the file system can', async () => {
   const { parts, backup } = place
   const uuid = await place.store('linked', 'content')
