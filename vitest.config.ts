@@ -35,6 +35,8 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'restarts', include: restarting } },
       { extends: true, test: { name: 's3', include: needingS3 } },
+      // Need nginx and Caddy.
+      { extends: true, test: { name: 'proxy', include: ['test/proxy/**/*.test.ts'] } },
     ],
   },
 })

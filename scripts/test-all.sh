@@ -63,6 +63,7 @@ python=$work/python/bin/python
 suite 'main job' bash scripts/main-job.sh "$work/images/netboot.iso" "$work/images/netboot.qcow2"
 suite 'official client' "$python" -m pytest -q -p no:cacheprovider --timeout 300 test/interop
 suite 'schemathesis' bash scripts/run-schemathesis.sh "$work/python/bin/schemathesis"
+suite 'behind proxies' npx vitest run --project proxy
 suite 'browser' node test/browser/upload.ts
 suite 'browser: page' node test/browser/web.ts
 suite 'browser: 1 GiB' node test/browser/large-upload.ts --rounds 1

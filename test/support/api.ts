@@ -3,6 +3,7 @@
  * reply against the contract: a reply of an unknown shape, or a refusal the route does not list, fails the test.
  */
 import { type Agent, request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable } from 'node:stream'
 import { commonErrors, isRawReply, routeContract, tokenErrors } from '@holdfast/api/contract'
 import { errorTable, isErrorCode } from '@holdfast/api/errors'
@@ -74,11 +75,11 @@ export const send = async (base: string, method: string, target: string, ask: As
   if (typeof body === 'string' || Buffer.isBuffer(body)) headers['Content-Length'] ??= Buffer.byteLength(body)
   const answer = await new Promise<Answer>((resolve, reject) => {
     const url = new URL(base)
-    const request = httpRequest({
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)({
       host: url.hostname,
       port: url.port,
       method,
-      path: target,
+      path: url.pathname.replace(/\/$/, '') + target,
       headers,
       agent: ask.agent ?? false,
     })
@@ -139,7 +140,7 @@ export const login = async (
   key: string,
   agent?: Agent,
 ): Promise<Session> => {
-  const answer = await send(base, 'POST', '/auth', { json: { namespace, key } })
+  const answer = await send(base, 'POST', '/auth', { json: { namespace, key }, agent })
   if (answer.status !== 200) throw new Error(`cannot log in as ${namespace}: ${answer.bytes}`)
   const token = answer.json.access_token as string
   const by = (method: string) => (target: string, json?: unknown) =>

@@ -101,6 +101,11 @@ export const settings = {
     ['x-forwarded', 'forwarded'],
     'Which headers the trusted proxies set: X-Forwarded-For, -Proto, -Host and -Prefix, or Forwarded (RFC 7239). The others are not believed.',
   ),
+  accelRedirect: text(
+    'HOLDFAST_ACCEL_REDIRECT',
+    '',
+    'Internal location of nginx that has the directory blobs, such as /holdfast-blobs/: downloads through a trusted proxy are left to nginx, which does not compare the bytes with their checksums. Off when empty.',
+  ),
   tlsCert: text(
     'HOLDFAST_TLS_CERT',
     '',

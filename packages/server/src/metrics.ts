@@ -41,6 +41,11 @@ export const createMetrics = () => {
       registers,
     }),
     sentBytes: new Counter({ name: 'holdfast_sent_bytes_total', help: 'Bytes of blobs sent', registers }),
+    offloadedDownloads: new Counter({
+      name: 'holdfast_offloaded_downloads_total',
+      help: 'Downloads whose bytes were left to nginx; they are not among the bytes sent',
+      registers,
+    }),
     conversions: new Counter({
       name: 'holdfast_conversions_total',
       help: 'Versions made, by whether the bytes were new',

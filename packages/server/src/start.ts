@@ -25,6 +25,7 @@ import { RecentFailures } from './domain/recent-failures.ts'
 import { recover } from './domain/recover.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
+import { checkOffload } from './http/offload.ts'
 import { localUrl, parseListen } from './listen-address.ts'
 import { addProcessMetrics, createMetrics } from './metrics.ts'
 import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
@@ -52,6 +53,7 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
   const address = parseListen(config.listen)
   const { url: publicUrl } = parsePublicUrl(config.publicUrl)
   checkAllowList(config)
+  checkOffload(config)
   const certificate = await readCertificate(config)
   const dataDir = resolve(config.dataDir)
   const releases: Release[] = []

@@ -50,6 +50,8 @@ export interface BlobStore {
    * Content-Disposition) gives. Absent where blobs cannot be reached but through this server.
    */
   linkTo?(uuid: string, seconds: number, disposition: string): Promise<string>
+  /** Where a blob's file lies below the directory of blobs. Absent where blobs are no files. */
+  pathOf?(uuid: string): string
   /**
    * Removes what a crash has left of blobs that were being sent somewhere ahead of their adoption, unless they are to be kept.
    * Resolves with how many that were.

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
 import { errnoOf, type FileOps, realFiles } from './files.ts'
@@ -157,6 +157,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
         if (facts) yield { uuid, ...facts }
       }
     },
+
+    pathOf: (uuid) => relative(paths.blobs, paths.blob(uuid)),
 
     // A file becomes a blob in one step.
     sweep: async () => 0,

@@ -80,6 +80,9 @@ export const createPlaces = (
   }
 }
 
+/** Whether a trusted proxy has said for whom it asks. */
+export const comesThroughProxy = ({ ips }: FastifyRequest): boolean => (ips?.length ?? 0) > 1
+
 const plainHost = /^([\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\])(:\d{1,5})?$/
 
 /** It ends up in links: anything but a plain path is as good as none. */
