@@ -27,6 +27,8 @@ for setting in "$@"; do options+=" -c $setting"; done
 if [ ! -f "$dir/data/PG_VERSION" ]; then
   if [ "$(id -u)" -eq 0 ]; then chown postgres "$dir"; fi
   as_owner "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+  # For callers who let it listen elsewhere, in a network namespace: listen_addresses=ADDRESS.
+  echo 'host all all samenet trust' >>"$dir/data/pg_hba.conf"
 fi
 as_owner "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -o "$options" -w -t 60 start >/dev/null ||
   { tail -n 20 "$dir/log" >&2; exit 1; }

@@ -18,6 +18,7 @@ const parts: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   scale: () => import('./scale.ts'),
   start: () => import('./start.ts'),
   client: () => import('./client.ts'),
+  configurations: () => import('./configurations.ts'),
 }
 
 const help = async (): Promise<void> => {

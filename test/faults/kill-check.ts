@@ -3,7 +3,7 @@
  * the server stopped in the data directory itself.
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Session } from '../support/api.ts'
 import { type Report, sha512 } from './harness.ts'
 import type { ArtifactBook, UploadBook, VersionBook } from './kill-books.ts'
@@ -108,15 +108,27 @@ export const checkAllBlobs = async (system: Session, report: Report): Promise<vo
 const known =
   /^(holdfast\.db(-wal|-shm)?|lock\.db(-journal|-wal|-shm)?|system\.key|token\.key|client\.json|directory\.id|uploads|blobs|quarantine)$/
 
+/** Those of all nodes, or of the only one. */
+const directoriesOf = (dataDir: string, { nodes = [''] }: Engine): string[] =>
+  nodes.map((node) => join(dataDir, node))
+
 /** The bytes of unfinished uploads, which nobody can download, as a stopped server has left them. */
 export const checkUploadFiles = async (
   dataDir: string,
   clients: readonly KillClient[],
   report: Report,
+  engine: Engine,
 ): Promise<void> => {
+  const read = async (uuid: string): Promise<Buffer | undefined> => {
+    for (const directory of directoriesOf(dataDir, engine)) {
+      const bytes = await readFile(join(directory, 'uploads', `${uuid}.data`)).catch(() => undefined)
+      if (bytes) return bytes
+    }
+    return undefined
+  }
   for (const client of clients)
     for (const upload of client.uploads) {
-      const bytes = await readFile(join(dataDir, 'uploads', `${upload.uuid}.data`)).catch(() => undefined)
+      const bytes = await read(upload.uuid)
       report.check(
         bytes === undefined ? client.mayHaveExpired(upload) : bytes.equals(upload.content),
         () =>
@@ -177,17 +189,23 @@ export const checkDataDirectory = async (
       )
     }
 
-    const uploads = (await rows('SELECT uuid FROM uploads')).map((row) => row.uuid as string)
-    const uploadFiles = (await readdir(join(dataDir, 'uploads'))).sort()
-    const wanted = uploads.flatMap((uuid) => [`${uuid}.data`, `${uuid}.state`]).sort()
-    report.check(
-      JSON.stringify(uploadFiles) === JSON.stringify(wanted),
-      () => `uploads/ holds ${JSON.stringify(uploadFiles)}, rows ask for ${JSON.stringify(wanted)}`,
-    )
-    if (isQuiet) report.check(uploads.length === 0, () => `uploads that never expired: ${uploads.join(', ')}`)
-
-    const strays = (await readdir(dataDir)).filter((name) => !known.test(name))
-    report.check(strays.length === 0, () => `stray files in the data directory: ${strays.join(', ')}`)
+    const uploads = await rows('SELECT uuid, node FROM uploads')
+    for (const directory of directoriesOf(dataDir, engine)) {
+      const uploadFiles = (await readdir(join(directory, 'uploads'))).sort()
+      const wanted = uploads
+        .filter(({ node }) => !engine.nodes || node === basename(directory))
+        .flatMap(({ uuid }) => [`${uuid}.data`, `${uuid}.state`])
+        .sort()
+      report.check(
+        JSON.stringify(uploadFiles) === JSON.stringify(wanted),
+        () =>
+          `${directory}/uploads holds ${JSON.stringify(uploadFiles)}, rows ask for ${JSON.stringify(wanted)}`,
+      )
+      const strays = (await readdir(directory)).filter((name) => !known.test(name))
+      report.check(strays.length === 0, () => `stray files in ${directory}: ${strays.join(', ')}`)
+    }
+    if (isQuiet)
+      report.check(uploads.length === 0, () => `uploads that never expired: ${JSON.stringify(uploads)}`)
     const quarantined = stored?.quarantined ?? (await readdir(join(dataDir, 'quarantine')).catch(() => []))
     report.check(quarantined.length === 0, () => `blobs in quarantine: ${quarantined.join(', ')}`)
     report.count('data directories checked')

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { askPostgres, databaseSettings, databaseUrlOf, dropDatabaseOf } from '../support/postgres.ts'
-import type { RunningServer } from '../support/server.ts'
+import type { RunningServer, StartOptions } from '../support/server.ts'
 import { comesTrue, type Random, type Report } from './harness.ts'
 import type { PostgresServer } from './postgres-server.ts'
 
@@ -24,6 +24,12 @@ export interface StoredObjects {
 export interface Engine {
   /** What a server with this data directory needs; may be asked for again. */
   settings(dataDir: string): Promise<Record<string, string>>
+  /** Starts what answers as one server; one process with this directory unless it says otherwise. */
+  start?(options: StartOptions & { readonly dataDir: string }): Promise<RunningServer>
+  /** Directories of nodes in the data directory; without them it is that of the only one. */
+  readonly nodes?: readonly string[]
+  /** Clients go on during a strike: there is somebody left to answer. */
+  readonly isAvailable?: true
   /** Does harm in the middle of the load. Answers whether the server has ended. */
   strike(server: RunningServer): Promise<boolean>
   /** Looks into the database of a stopped server. */

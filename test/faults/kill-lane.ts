@@ -36,6 +36,8 @@ const tenants = ['north', 'south', 'east']
 const clientCount = 8
 const fullCheckEvery = 10
 const clientTimeoutMs = 60_000
+/** Where clients go on during a strike: the longest of these, with all that comes after it. */
+const roundTimeoutMs = 180_000
 
 export class KillLane {
   readonly #label: string
@@ -91,7 +93,7 @@ export class KillLane {
 
   /** Ends what still runs, and removes the store unless somebody may want to look at it. */
   async end(): Promise<void> {
-    this.#server?.process.kill('SIGKILL')
+    await this.#server?.stop('SIGKILL')
     if (this.#report.failed > this.#failedBefore)
       console.log(`the data directory of ${this.#label} is kept: ${this.#dataDir}`)
     else {
@@ -131,32 +133,40 @@ export class KillLane {
   async #start(): Promise<RunningServer> {
     const began = performance.now()
     const all = { ...settings, ...(await this.#engine.settings(this.#dataDir)) }
-    this.#server = await startServer({ dataDir: this.#dataDir, port: this.#port, settings: all })
+    const start = this.#engine.start ?? startServer
+    this.#server = await start({ dataDir: this.#dataDir, port: this.#port, settings: all })
     this.#report.count('seconds of starting', (performance.now() - began) / 1000)
     return this.#server
   }
 
   /** Load, a kill, sometimes a second one during the start, a start, a check. Answers the number of kills. */
   async #round(mayKillStart: boolean): Promise<number> {
-    let isKilled = false
+    let isOver = false
     const workers = [...this.#clients, this.#namespaces]
+    const work = async (worker: (typeof workers)[number]): Promise<void> => {
+      do await worker.work(() => isOver)
+      while (this.#engine.isAvailable && worker.isSettled && !isOver && (await sleep(20, true)))
+    }
     const working = Promise.all(
       workers.map((worker) =>
         within(
-          clientTimeoutMs,
+          this.#engine.isAvailable ? roundTimeoutMs : clientTimeoutMs,
           `${worker.label}: work`,
-          worker.work(() => isKilled),
+          work(worker),
         ),
       ),
     )
+    // Whoever fails early is heard when the strike is over.
+    working.catch(() => {})
     const random = this.#random
     // Now and then long enough for every job to come round several times.
     await sleep(random.chance(0.12) ? random.between(1500, 3500) : random.between(150, 650))
     const { pid } = this.#server!
     this.#report.highest('MiB resident at most', (await memoryOf(pid)).peak)
     const striking = this.#engine.strike(this.#server!)
-    isKilled = true
+    isOver = !this.#engine.isAvailable
     const hasEnded = await striking
+    isOver = true
     this.#onKill()
     await working
     if (!hasEnded) {
@@ -211,7 +221,7 @@ export class KillLane {
   async #checkStopped(isQuiet: boolean): Promise<void> {
     await this.#checkAll()
     await this.#server!.stop()
-    await checkUploadFiles(this.#dataDir, this.#clients, this.#report)
+    await checkUploadFiles(this.#dataDir, this.#clients, this.#report, this.#engine)
     await checkDataDirectory(this.#dataDir, isQuiet, this.#report, this.#engine)
     if (!isQuiet) await this.#start()
   }

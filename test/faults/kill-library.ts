@@ -39,6 +39,7 @@ export class LibraryClient {
     random: Random,
     report: Report,
     largest = 12 * MiB,
+    patience: 'endless' | 'usual' = 'endless',
   ) {
     this.#label = label
     this.#largest = largest
@@ -49,7 +50,7 @@ export class LibraryClient {
       url,
       namespace: session.namespace,
       token: session.token,
-      retry: { attempts: 1000, baseMs: 20, maxMs: 200, patienceMs },
+      ...(patience === 'endless' && { retry: { attempts: 1000, baseMs: 20, maxMs: 200, patienceMs } }),
       stateStore: null,
       onRetry: () => report.count('failures the library mended'),
     })

@@ -30,6 +30,10 @@ export class NamespaceClient {
     this.#report = report
   }
 
+  get isSettled(): boolean {
+    return this.#unsettled === undefined
+  }
+
   async work(stopped: () => boolean): Promise<void> {
     try {
       while (!stopped()) await within(requestTimeoutMs, 'the life of a namespace', this.#step())

@@ -17,30 +17,32 @@ const startTries = 100
 export class PostgresServer {
   readonly #directory: string
   readonly #port: number
+  readonly #host: string
 
-  private constructor(directory: string, port: number) {
+  private constructor(directory: string, port: number, host: string) {
     this.#directory = directory
     this.#port = port
+    this.#host = host
   }
 
   /** Makes a cluster and starts it. Only processes are killed here, not the machine: it need not wait for the disk. */
-  static async create(): Promise<PostgresServer> {
+  static async create(host = '127.0.0.1'): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-postgres-'))
     await chmod(directory, 0o755)
-    const server = new PostgresServer(directory, await freePort())
+    const server = new PostgresServer(directory, await freePort(), host)
     await server.start()
     return server
   }
 
   /** Of the maintenance database. */
   get url(): string {
-    return `postgres://postgres@127.0.0.1:${this.#port}/postgres`
+    return `postgres://postgres@${this.#host}:${this.#port}/postgres`
   }
 
   async start(): Promise<void> {
     for (let left = startTries; ; left -= 1)
       try {
-        await run(script, [this.#directory, `${this.#port}`, 'fsync=off'])
+        await run(script, [this.#directory, `${this.#port}`, 'fsync=off', `listen_addresses=${this.#host}`])
         return
       } catch (error) {
         if (left === 1) throw error

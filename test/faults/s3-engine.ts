@@ -19,7 +19,7 @@ const usualFaults = 0.04
 const readyTimeoutMs = 60_000
 
 /** One of the ways in which an exchange goes wrong. */
-const pickFault = (random: Random): Fault => {
+export const pickFault = (random: Random): Fault => {
   const kind = random.weighted({
     'status 500': 3,
     'status 503': 3,
@@ -151,7 +151,7 @@ const expectRefusal = async (server: RunningServer, report: Report): Promise<voi
 }
 
 /** What the service has for this data directory, asked directly. */
-const listStored = async (endpoint: string, dataDir: string): Promise<StoredObjects> => {
+export const listStored = async (endpoint: string, dataDir: string): Promise<StoredObjects> => {
   const { client: s3, bucket: Bucket, prefix } = (await openTestS3(dataDir, endpoint))!
   const sizes = async (Prefix: string) => {
     const found = new Map<string, number>()

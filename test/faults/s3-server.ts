@@ -5,12 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { freePort } from '../support/server.ts'
+import { freePorts } from '../support/server.ts'
 
 const script = fileURLToPath(new URL('../../scripts/start-s3.sh', import.meta.url))
 const run = promisify(execFile)
 
 export type S3Kind = 'versitygw' | 'swift'
+
+/** Swift is several servers. */
+const portsOf: Readonly<Record<S3Kind, number>> = { versitygw: 1, swift: 5 }
 
 export class S3Server {
   readonly #kind: S3Kind
@@ -25,7 +28,7 @@ export class S3Server {
 
   static async create(kind: S3Kind): Promise<S3Server> {
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-s3-'))
-    const server = new S3Server(kind, directory, await freePort())
+    const server = new S3Server(kind, directory, await freePorts(portsOf[kind]))
     await server.start()
     return server
   }

@@ -17,7 +17,7 @@ const options = readOptions(15)
 const random = new Random(options.seed)
 const report = new Report('s3', options)
 const began = Date.now()
-treatUnavailableAsLost((retryAfter) => {
+treatUnavailableAsLost((_, retryAfter) => {
   report.count('requests refused with 503')
   report.check(retryAfter !== undefined, 'a 503 without Retry-After')
 })

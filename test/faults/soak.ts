@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** What `--runs` of each long form counts: kills, states of a disk, sequences, connections, files, seconds. */
+/** What `--runs` of each long form counts: kills, states of a disk, sequences, connections, files, seconds, strikes, rounds. */
 const longForms: Readonly<Record<string, number>> = {
   kill: 1000,
   'power-loss': 20_000,
@@ -15,6 +15,8 @@ const longForms: Readonly<Record<string, number>> = {
   fuzz: 100_000,
   client: 500,
   load: 120,
+  postgres: 500,
+  s3: 300,
 }
 
 const wanted = process.argv.slice(2)

@@ -1,4 +1,7 @@
-"""A running Holdfast server and the official Shaken Fist client, unmodified, talking to it."""
+"""
+A running Holdfast server and the official Shaken Fist client, unmodified, talking to it. With TEST_NODES=3 the server is
+three nodes behind nginx.
+"""
 import json
 import os
 import pathlib
@@ -26,8 +29,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+NODES = int(os.environ.get('TEST_NODES', '1'))
+PROGRAM = ['packages/server/src/main.ts'] if NODES == 1 else ['scripts/start-nodes.ts', '--nodes', str(NODES)]
+
+
 class Server:
-    """One server process on a data directory of its own."""
+    """One server on a data directory of its own."""
 
     def __init__(self, data_dir, **settings):
         self.data_dir = pathlib.Path(data_dir)
@@ -35,18 +42,21 @@ class Server:
         self.settings = settings
         self.process = None
         self.database_name = None
+        self.blob_prefix = 'interop-' + secrets.token_hex(12)
 
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith('HOLDFAST_')}
         env.update(HOLDFAST_LISTEN='127.0.0.1:%d' % self.port, HOLDFAST_DATA_DIR=str(self.data_dir),
-                   HOLDFAST_NODE_NAME='node-1', HOLDFAST_LOG_LEVEL='warn', **self.database(), **self.settings)
+                   HOLDFAST_NODE_NAME='node-1', HOLDFAST_LOG_LEVEL='warn',
+                   **self.database(), **self.blobs(), **self.settings)
         self.log = open(str(self.data_dir) + '.log', 'a')
-        self.process = subprocess.Popen([NODE, 'packages/server/src/main.ts'], cwd=ROOT, env=env,
+        self.process = subprocess.Popen([NODE, *PROGRAM], cwd=ROOT, env=env, start_new_session=True,
                                         stdout=self.log, stderr=self.log)
-        deadline = time.time() + 30
+        deadline = time.time() + 30 * NODES
         while True:
             try:
                 urllib.request.urlopen(self.url + '/readyz', timeout=1)
+                self.key
                 break
             except OSError:
                 if time.time() > deadline or self.process.poll() is not None:
@@ -65,8 +75,19 @@ class Server:
                             'CREATE DATABASE %s TEMPLATE template0' % self.database_name], check=True)
         return {'HOLDFAST_DATABASE_URL': '%s/%s' % (admin.rsplit('/', 1)[0], self.database_name)}
 
+    def blobs(self):
+        """Settings for blobs under a prefix of this store's own, where the tests are told of an S3 server."""
+        endpoint = os.environ.get('TEST_S3_URL')
+        if not endpoint:
+            return {}
+        return {'AWS_ACCESS_KEY_ID': 'test:tester', 'AWS_SECRET_ACCESS_KEY': 'testing', 'HOLDFAST_S3_PATIENCE': '5',
+                'HOLDFAST_BLOB_STORE': 's3://holdfast/%s' % self.blob_prefix, 'HOLDFAST_S3_ENDPOINT': endpoint}
+
     def stop(self, sig=signal.SIGTERM):
-        self.process.send_signal(sig)
+        if sig == signal.SIGKILL:
+            os.killpg(self.process.pid, sig)
+        else:
+            self.process.send_signal(sig)
         self.process.wait(timeout=40)
 
     @property
@@ -82,11 +103,11 @@ class Server:
                                 suppress_configuration_lookup=True, async_strategy=apiclient.ASYNC_PAUSE)
 
     def rss_peak(self):
-        """Peak resident memory of the server process so far, in MiB."""
-        for line in pathlib.Path('/proc/%d/status' % self.process.pid).read_text().splitlines():
-            if line.startswith('VmHWM'):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError('no VmHWM')
+        """Peak resident memory of the server process so far, in MiB; of the largest one, where there are nodes."""
+        me = '/proc/%d' % self.process.pid
+        nodes = pathlib.Path('%s/task/%d/children' % (me, self.process.pid)).read_text().split() if NODES > 1 else []
+        statuses = [pathlib.Path(p, 'status').read_text() for p in ['/proc/' + n for n in nodes] or [me]]
+        return max(int(line.split()[1]) for s in statuses for line in s.splitlines() if line.startswith('VmHWM')) / 1024
 
 
 class Cli:

@@ -102,23 +102,29 @@ export const send = async (base: string, method: string, target: string, ask: As
     if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) request.end(body)
     else pipeline(body, request, () => {})
   })
+  if (onUnavailable && [502, 504].includes(answer.status) && answer.headers['x-request-id'] === undefined) {
+    onUnavailable('balancer', undefined)
+    throw Object.assign(new Error(`${method} ${target} -> ${answer.status}`), { code: 'ECONNRESET' })
+  }
   const wrong = ask.unchecked ? undefined : complaint(method, target, answer)
   if (wrong !== undefined) throw new Error(`${method} ${target} -> ${answer.status}: ${wrong}`)
   if (onUnavailable && answer.status === 503 && away.includes(answer.json?.code)) {
-    onUnavailable(answer.headers['retry-after'])
+    onUnavailable(answer.json.code, answer.headers['retry-after'])
     throw Object.assign(new Error(`${method} ${target} -> unavailable`), { code: 'ECONNRESET' })
   }
   return answer
 }
 
-const away = ['unavailable', 'blob_store_unavailable']
-let onUnavailable: ((retryAfter: string | undefined) => void) | undefined
+const away = ['unavailable', 'blob_store_unavailable', 'upload_node_gone']
+/** By which code, or that a balancer said it in words of its own. */
+type TellUnavailable = (code: string, retryAfter: string | undefined) => void
+let onUnavailable: TellUnavailable | undefined
 
 /**
- * From now on `unavailable` and `blob_store_unavailable` are thrown like a connection that broke: whether the request was done is as uncertain. For
- * suites that take the database or the blob store away.
+ * From now on what says that something is away (the database, the blob store, a node; 502 and 504 of a balancer) is
+ * thrown like a connection that broke: whether the request was done is as uncertain. For suites that take these away.
  */
-export const treatUnavailableAsLost = (tell: (retryAfter: string | undefined) => void): void => {
+export const treatUnavailableAsLost = (tell: TellUnavailable): void => {
   onUnavailable = tell
 }
 

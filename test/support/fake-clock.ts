@@ -10,6 +10,8 @@ import { isMainThread } from 'node:worker_threads'
 /** What a test asks: to pass so much time, in ms. The reply is the same message. */
 export interface Jump {
   readonly jumpMs: number
+  /** The steady counter jumps as well: nodes that share a database tell the time by that, and by the database's clock. */
+  readonly isSteadyToo?: boolean
 }
 
 /** Shorter than any period a test gives to a job, longer than any patience of the server's. */
@@ -28,6 +30,7 @@ const realSetTimeout = globalThis.setTimeout
 const realClearTimeout = globalThis.clearTimeout
 const timers = new Map<object, LongTimer>()
 let offsetMs = 0
+let steadyOffsetMs = 0
 let most = 0
 let mostSince = realNow()
 
@@ -47,7 +50,12 @@ const rest = async (): Promise<void> => {
   while (most === 0 || timers.size < most || realNow() - mostSince < calmMs) await pause()
 }
 
-const jump = async (ms: number): Promise<void> => {
+const jump = async ({ jumpMs: ms, isSteadyToo }: Jump): Promise<void> => {
+  if (isSteadyToo) {
+    steadyOffsetMs += ms
+    offsetMs += ms
+    return
+  }
   await rest()
   offsetMs += ms
   const due = [...timers].filter(([, { dueAt }]) => dueAt <= Date.now())
@@ -58,6 +66,8 @@ const jump = async (ms: number): Promise<void> => {
 
 if (isMainThread) {
   Date.now = () => realNow() + offsetMs
+  const realSteady = performance.now.bind(performance)
+  performance.now = () => realSteady() + steadyOffsetMs
   globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
     ms >= longMs
       ? setLongTimer(() => callback(...args), ms)
@@ -65,7 +75,7 @@ if (isMainThread) {
   globalThis.clearTimeout = ((timer: object | undefined) => {
     if (!timer || !timers.delete(timer)) realClearTimeout(timer as NodeJS.Timeout | undefined)
   }) as typeof clearTimeout
-  process.on('message', (message: Jump) => void jump(message.jumpMs).then(() => process.send!(message)))
+  process.on('message', (message: Jump) => void jump(message).then(() => process.send!(message)))
   // The test has ended without stopping its server.
   process.on('disconnect', () => process.exit())
   process.channel?.unref()

@@ -68,7 +68,11 @@ const cut = async (socket: Socket | null, reset = false): Promise<void> => {
   else socket?.destroy()
 }
 
-export const startProxy = async (target: string, options: ProxyOptions = {}): Promise<FaultyProxy> => {
+export const startProxy = async (
+  target: string,
+  options: ProxyOptions = {},
+  host = '127.0.0.1',
+): Promise<FaultyProxy> => {
   const requests: string[] = []
   const counts = { appended: 0, downloaded: 0 }
 
@@ -181,11 +185,11 @@ export const startProxy = async (target: string, options: ProxyOptions = {}): Pr
   }
 
   const server = createServer(handle)
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
   const proxy: FaultyProxy = {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     requests,
     counts,
     options,

@@ -4,17 +4,18 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 
 const toolchain = `golang.org/toolchain@v0.0.1-go1.24.1.linux-${process.arch === 'x64' ? 'amd64' : process.arch}`
 
 /**
- * Finds the program of `module` in `directory`, or builds it there, which takes minutes, and gives its path. Throws, with
- * the reason, where that is impossible. What the compiler says goes to stderr.
+ * Finds this release of the program of `module` in ~/.cache, or builds it there, which takes minutes, and gives its path.
+ * Throws, with the reason, where that is impossible. What the compiler says goes to stderr.
  */
-export const findGoProgram = (module: string, release: string, directory: string): string => {
+export const findGoProgram = (module: string, release: string): string => {
   const name = basename(module)
+  const directory = join(homedir(), '.cache', 'holdfast-tests', `${name}-${release}`)
   const path = join(directory, name)
   if (existsSync(path)) return path
   console.error(`building ${module}@${release}`)

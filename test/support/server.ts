@@ -1,6 +1,6 @@
 /**
  * Starts the real server as a user would: a process of its own, configured by environment variables, looked at over
- * HTTP only.
+ * HTTP only. With TEST_NODES=3 "the server" of a test is three nodes behind nginx (cluster.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,8 +30,11 @@ export interface RunningServer {
   output(): string
   /** Sends a signal and waits for the end; answers the exit code, or the signal that ended the process. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
-  /** With a fake clock: lets so many ms pass, and waits for the jobs that are due then. */
-  jump(ms: number): Promise<void>
+  /**
+   * With a fake clock: lets so many ms pass, and waits for the jobs that are due then. `isSteadyToo` is for one of several
+   * nodes, and does not wait: see cluster.ts.
+   */
+  jump(ms: number, isSteadyToo?: boolean): Promise<void>
   /** Stops the process and removes its data directory. */
   remove(): Promise<void>
 }
@@ -42,6 +45,19 @@ export interface StartOptions {
   /** `HOLDFAST_*` settings. */
   readonly settings?: Readonly<Record<string, string>>
   readonly port?: number
+  /** Where it listens; 127.0.0.1 when absent. */
+  readonly host?: string
+  /** What the command begins with, to run it somewhere else. */
+  readonly through?: readonly string[]
+  /** Node of its name, of a store that has more; `node-1`, alone, when absent. */
+  readonly node?: { readonly name: string; readonly store: string }
+  /**
+   * Leave nginx out where there are several nodes: for tests of what the server makes of connections that nginx would not
+   * pass on as they are.
+   */
+  readonly isDirect?: boolean | undefined
+  /** Told of the process before it is ready. */
+  readonly onSpawn?: ((child: ChildProcess) => void) | undefined
   /** Start it with a clock that `jump` moves. */
   readonly hasFakeClock?: boolean
   /** A module that is loaded into the process before its own, with a channel to it; instead of the fake clock. */
@@ -49,8 +65,11 @@ export interface StartOptions {
 }
 
 /** A port nobody listened on a moment ago. */
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
+export const freePort = (): Promise<number> => tryPort(0)
+
+/** Takes a port and lets it go again; rejects when somebody has it. */
+const tryPort = async (wanted: number): Promise<number> => {
+  const server = createServer().listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
   server.close()
@@ -58,16 +77,36 @@ export const freePort = async (): Promise<number> => {
   return port
 }
 
+/** So many ports in a row, the first of them: below those that Linux gives to connections, where others come and go. */
+export const freePorts = async (count: number): Promise<number> => {
+  for (let left = 100; ; left -= 1) {
+    const first = 12_000 + Math.floor(Math.random() * 20_000)
+    try {
+      for (let port = first; port < first + count; port += 1) await tryPort(port)
+      return first
+    } catch (error) {
+      if (left === 1) throw error
+    }
+  }
+}
+
 /** The process itself, not waited for: for tests of what a start says and refuses. */
 export const spawnServer = (
   settings: Readonly<Record<string, string>>,
   hasFakeClock = false,
   preload: URL | undefined = hasFakeClock ? fakeClockFile : undefined,
+  through: readonly string[] = [],
 ): { child: ChildProcess; output(): string } => {
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('HOLDFAST_')),
   )
-  const child = spawn(process.execPath, [...(preload ? ['--import', preload.href] : []), mainFile], {
+  const [command, ...words] = [
+    ...through,
+    process.execPath,
+    ...(preload ? ['--import', preload.href] : []),
+    mainFile,
+  ]
+  const child = spawn(command!, words, {
     env: { ...environment, NODE_ENV: 'production', ...settings },
     stdio: ['ignore', 'pipe', 'pipe', ...(preload ? (['ipc'] as const) : [])],
   })
@@ -77,30 +116,51 @@ export const spawnServer = (
   return { child, output: () => text }
 }
 
-/** Starts a server and waits until it is ready. */
-export const startServer = async ({
-  dataDir,
+/** Starts a server, or as many nodes as TEST_NODES says, and waits until it is ready. */
+export const startServer = async (options: StartOptions = {}): Promise<RunningServer> => {
+  const count = Number(process.env.TEST_NODES ?? 1)
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-test-')))
+  // With both services even one node goes by the clock of the database.
+  const goesByDatabase = options.hasFakeClock && process.env.TEST_POSTGRES_URL && process.env.TEST_S3_URL
+  if (count === 1 && !goesByDatabase) return startNode({ ...options, dataDir })
+  const { startCluster } = await import('./cluster.ts')
+  return startCluster(count, { ...options, dataDir, isDirect: options.isDirect || count === 1 })
+}
+
+/** Where the store of this data directory has its metadata and its blobs, when the tests are told of services. */
+export const storeSettings = async (dataDir: string): Promise<Record<string, string>> => ({
+  ...(await databaseSettings(dataDir)),
+  ...blobSettings(dataDir),
+})
+
+/** Starts one process and waits until it is ready. */
+export const startNode = async ({
+  dataDir: directory,
   settings = {},
+  node: { name, store } = { name: 'node-1', store: directory },
   port,
+  host = '127.0.0.1',
+  through,
+  onSpawn,
   hasFakeClock,
   preload,
-}: StartOptions = {}): Promise<RunningServer> => {
-  const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-test-')))
-  const address = `127.0.0.1:${port ?? (await freePort())}`
+}: StartOptions & { readonly dataDir: string }): Promise<RunningServer> => {
+  const address = `${host}:${port ?? (await freePort())}`
   const url = `http://${address}`
   const { child, output } = spawnServer(
     {
       HOLDFAST_LISTEN: address,
       HOLDFAST_DATA_DIR: directory,
-      HOLDFAST_NODE_NAME: 'node-1',
+      HOLDFAST_NODE_NAME: name,
       HOLDFAST_LOG_LEVEL: 'info',
-      ...(await databaseSettings(directory)),
-      ...blobSettings(directory),
+      ...(await storeSettings(store)),
       ...settings,
     },
     hasFakeClock,
     preload,
+    through,
   )
+  onSpawn?.(child)
   const ended = once(child, 'exit')
   const deadline = Date.now() + startTimeoutMs
   for (;;) {
@@ -133,9 +193,9 @@ export const startServer = async ({
     systemKey: key,
     output,
     stop,
-    jump: async (jumpMs) => {
+    jump: async (jumpMs, isSteadyToo = false) => {
       const done = once(child, 'message', { signal: AbortSignal.timeout(stopTimeoutMs) })
-      child.send({ jumpMs } satisfies Jump)
+      child.send({ jumpMs, isSteadyToo } satisfies Jump)
       await done
     },
     remove: async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { login, type Session } from '../../support/api.ts'
-import { startServer } from '../../support/server.ts'
+import { type RunningServer, type StartOptions, startServer } from '../../support/server.ts'
 import { describeSource } from '../bench.ts'
 import type { LoopDelay } from '../loop-delay.ts'
 import { piecesOf, type UploadPeer } from './peer.ts'
@@ -29,6 +29,8 @@ export interface HoldfastOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Where its data lies; a directory of its own when absent. */
   readonly dataDir?: string
+  /** Starts it in another form: several nodes. */
+  readonly start?: (options: StartOptions) => Promise<RunningServer>
 }
 
 /**
@@ -41,9 +43,10 @@ export const startHoldfast = async (
     name = 'holdfast',
     settings = {},
     dataDir = join(directory, name.replaceAll(/\W+/g, '-')),
+    start = startServer,
   }: HoldfastOptions = {},
 ): Promise<Holdfast> => {
-  const server = await startServer({
+  const server = await start({
     dataDir,
     preload: new URL('../loop-delay.ts', import.meta.url),
     settings: {

@@ -1,9 +1,6 @@
 /**
- * The program `tusd`, built by Go from its module. `node tusd-program.ts` builds it beforehand, in $TEST_TUSD_DIR or a
- * directory under ~/.cache.
+ * The program `tusd`, built by Go from its module. `node tusd-program.ts` builds it beforehand.
  */
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { findGoProgram } from '../../support/go-program.ts'
 
 const release = 'v2.8.0'
@@ -14,9 +11,9 @@ export interface TusdProgram {
 }
 
 /** Finds it or builds it, which takes minutes. Throws, with the reason, where that is impossible. */
-export const findTusd = (): TusdProgram => {
-  const directory = process.env.TEST_TUSD_DIR ?? join(homedir(), '.cache', 'holdfast-bench')
-  return { path: findGoProgram('github.com/tus/tusd/v2/cmd/tusd', release, directory), release }
-}
+export const findTusd = (): TusdProgram => ({
+  path: findGoProgram('github.com/tus/tusd/v2/cmd/tusd', release),
+  release,
+})
 
 if (import.meta.main) console.log(findTusd().path)

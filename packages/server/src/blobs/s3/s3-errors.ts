@@ -4,7 +4,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 interface S3Failure {
   readonly name?: string
   readonly code?: string
-  readonly $metadata?: { readonly httpStatusCode?: number }
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean }
 }
 
 const statusOf = (error: unknown): number | undefined => (error as S3Failure).$metadata?.httpStatusCode
@@ -43,10 +43,14 @@ const passingNames: ReadonlySet<string> = new Set([
   'OperationAborted',
 ])
 
-/** Whether the same call may succeed a moment later: the network, time-outs, an overloaded or restarting server. */
+/**
+ * Whether the same call may succeed a moment later: the network, time-outs, an overloaded or restarting server, a clock that
+ * was wrong (the SDK has learned the right time from the refusal, and signs with that from now on).
+ */
 export const isPassing = (error: unknown): boolean => {
   const status = statusOf(error)
   if (nameOf(error) === 'AbortError') return false
+  if (status === 403) return (error as S3Failure).$metadata?.clockSkewCorrected === true
   // Without an answer, or with one that was cut, there is no status, or there is one of success.
   if (status === undefined || status < 300) return !(error instanceof RangeError)
   return passingStatus.has(status) || passingNames.has(nameOf(error) ?? '')
