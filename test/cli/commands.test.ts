@@ -257,7 +257,7 @@ test('keys need not be process arguments', async () => {
 })
 
 test('a wrong key is remembered by nobody', async () => {
-  const ended = await place.feed('wrong\n', '--key', '-', 'login', server.url)
+  const ended = await place.feed('wrong\n', 'login', server.url, '--key', '-')
   expect(ended.code).toBe(4)
   await expect(stat(join(place.home, '.shakenfist'))).rejects.toThrow('ENOENT')
 })

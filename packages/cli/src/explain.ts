@@ -72,6 +72,9 @@ const hintsFor = (error: HoldfastError): string[] => {
     case 'label_not_found':
       return ['`holdfast label list` shows those you may see.']
     case 'namespace_not_found':
+      if (error.detail?.login !== undefined) {
+        return ['`holdfast login --namespace NAME` asks for the key of another one and remembers it.']
+      }
       return ['`holdfast namespace list` shows those you may use.']
     case 'internal':
       return [`The server has a fault. Its log tells more${requestOf(error)}.`]

@@ -11,12 +11,19 @@ const withoutHelpCommand = (words: readonly string[]): readonly string[] =>
 
 /** Runs the words after `holdfast`. Never throws. */
 export const run = async (words: readonly string[], host: Host): Promise<ExitCode> => {
+  const program = createProgram(host)
   try {
-    await createProgram(host).parseAsync(withoutHelpCommand(words), { from: 'user' })
+    await program.parseAsync(withoutHelpCommand(words), { from: 'user' })
     return exitCodes.done
   } catch (error) {
     // Commander has already said what is wrong with the command line
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    if (error instanceof CommanderError) {
+      const [, option = ''] = /unknown option '(--\w+)/.exec(error.message) ?? []
+      if (program.options.some(({ long }) => long === option)) {
+        host.stderr.write(`${option} belongs before the command: holdfast ${option} ... ${words[0]} ...\n`)
+      }
+      return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    }
     const { explain, rootOf } = await import('./explain.ts')
     const { exitCode, lines } = explain(error)
     host.stderr.write(`holdfast: ${lines.join('\n')}\n`)

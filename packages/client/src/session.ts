@@ -11,6 +11,7 @@ import type { Token } from '@holdfast/api/schemas'
 import {
   errorOfReply,
   HoldfastError,
+  isHoldfastError,
   isPassing,
   NetworkError,
   RefusedError,
@@ -247,7 +248,17 @@ export class Session {
     }
     await this.#retried('authenticate', async (watchdog) => {
       const body = JSON.stringify({ namespace, key })
-      const { reply } = await this.exchange({ route: 'authenticate', body, watchdog })
+      const { reply } = await this.exchange({ route: 'authenticate', body, watchdog }).catch(
+        (error: unknown) => {
+          if (!isHoldfastError(error, 'namespace_not_found')) throw error
+          const message = `there is no namespace ${namespace} to log in to`
+          throw new RefusedError('namespace_not_found', {
+            message,
+            detail: { login: namespace },
+            requestId: error instanceof RefusedError ? error.requestId : '',
+          })
+        },
+      )
       const token = JSON.parse(await reply.text()) as Token
       const lifeMs = token.expires_in * 1000
       const freshUntil = performance.now() + Math.max(lifeMs - tokenSlackMs, lifeMs / 2)

@@ -28,14 +28,16 @@ export const fillLogin = (command: Command): void => {
     more: 'The key is asked for without showing it, or read from standard input. With --config FILE, that file is written.',
   })
     .option('--namespace <namespace>', 'who you are (default: system)')
+    .option('--key <key>', 'its key; without it, or with -, it is asked for or read from standard input')
     .action(
-      action(async (context, given: string | undefined, { namespace: own }: { namespace?: string }) => {
+      action(async (context, given: string | undefined, own: { namespace?: string; key?: string }) => {
         const { options } = context
         const { environment } = context.host
         const url = given ?? options.apiurl ?? environment.SHAKENFIST_API_URL
         if (!url) throw new UsageError("missing required argument 'url'")
-        const namespace = own ?? options.namespace ?? (environment.SHAKENFIST_NAMESPACE || 'system')
-        const known = options.key === '-' ? undefined : (options.key ?? environment.SHAKENFIST_KEY)
+        const namespace = own.namespace ?? options.namespace ?? (environment.SHAKENFIST_NAMESPACE || 'system')
+        const word = own.key ?? options.key
+        const known = word === '-' ? undefined : (word ?? environment.SHAKENFIST_KEY)
         const key = known || (await context.secret(`Key of the namespace ${namespace} at ${url}: `))
         const client = await context.connect({ url, namespace, key })
         try {

@@ -1,6 +1,6 @@
 /** One download as commands run it: with progress, and with words for what is kept when it ends early. */
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, realpath, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { DownloadRef, DownloadResult } from '@holdfast/client'
 import type { Context } from '../context.ts'
 import { AdvisedError, UserError } from '../failures.ts'
@@ -15,13 +15,20 @@ export interface DownloadOrder {
   readonly connections?: number | undefined
 }
 
-/** A path in a directory when the destination is one. Names with odd characters are not made into paths. */
-const pathFor = async ({ destination, name }: DownloadOrder): Promise<string> => {
-  const isDirectory = await stat(destination).then(
-    (found) => found.isDirectory(),
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
     () => false,
   )
-  if (!isDirectory) return destination
+
+/** A path in a directory when the destination is one. Names with odd characters are not made into paths. */
+const pathFor = async ({ destination, name }: DownloadOrder): Promise<string> => {
+  const found = await stat(destination).catch(() => undefined)
+  if (found?.isFile()) return await realpath(destination)
+  if (!found && !(await exists(dirname(destination)))) {
+    throw new UserError(`the directory ${dirname(destination)} does not exist`)
+  }
+  if (!found?.isDirectory()) return destination
   if (name === '.' || name === '..' || name.includes('/')) {
     throw new UserError(`${destination} is a directory`, 'Give the name of a file in it.')
   }
@@ -48,16 +55,25 @@ export const download = async (context: Context, order: DownloadOrder): Promise<
       },
     })
   } catch (error) {
-    throw new AdvisedError(error, received === 0 ? [] : advice(toStdout, path, received))
+    throw new AdvisedError(
+      error,
+      received === 0 ? [] : await advice(toStdout ? 'standard output' : path, received),
+    )
   } finally {
     display.finish('')
   }
 }
 
-const advice = (toStdout: boolean, path: string, received: number): string[] =>
-  toStdout
-    ? ['What went to standard output is incomplete: throw it away.']
-    : [
-        `${size(received)} are kept in ${path}.part.`,
-        'To continue, run the same command again; to give up, delete that file and the .part.json beside it.',
-      ]
+const advice = async (target: string, received: number): Promise<string[]> => {
+  if (await exists(`${target}.part`)) {
+    return [
+      `${size(received)} are kept in ${target}.part.`,
+      'To continue, run the same command again; to give up, delete that file and the .part.json beside it.',
+    ]
+  }
+  const isStream = await stat(target).then(
+    (found) => !found.isFile(),
+    () => target === 'standard output',
+  )
+  return isStream ? [`What went to ${target} is incomplete: throw it away.`] : []
+}

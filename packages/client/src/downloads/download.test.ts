@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -209,6 +210,21 @@ describe('a download', () => {
     const stuck = new Writable({ highWaterMark: 1, write: () => {} })
     const signal = AbortSignal.timeout(50)
     await expect(client.download({ blob, to: stuck, signal })).rejects.toMatchObject({ name: 'TimeoutError' })
+  })
+
+  it('writes to a named pipe, and keeps a symbolic link to a file', async () => {
+    execFileSync('mkfifo', [to])
+    const [result, bytes] = await Promise.all([client.download({ blob, to }), readFile(to)])
+    expect(result).toMatchObject({ size, verified: true })
+    expect(sha512(bytes)).toBe(digest)
+    expect((await lstat(to)).isFIFO()).toBe(true)
+    const [link, file] = [`${to}-link`, `${to}-file`]
+    await writeFile(file, 'old')
+    await symlink(file, link)
+    await client.download({ blob, to: link })
+    expect((await lstat(link)).isSymbolicLink()).toBe(true)
+    expect(await digestOfFile(file)).toBe(digest)
+    await expect(client.download({ blob, to: server.directory })).rejects.toMatchObject({ code: 'EISDIR' })
   })
 
   it('keeps its connections from one range to the next', async () => {

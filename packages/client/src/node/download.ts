@@ -1,5 +1,6 @@
 /** What a client in Node can download to, besides what every platform knows. */
 import { once } from 'node:events'
+import { open, realpath, stat } from 'node:fs/promises'
 import { Writable } from 'node:stream'
 import { downloadToSink, downloadWeb } from '../downloads/web.ts'
 import type { StreamHash } from '../platform.ts'
@@ -26,6 +27,29 @@ const drained = async (to: Writable): Promise<void> => {
   }
 }
 
+/**
+ * A file is replaced as a whole, also at the end of a symbolic link, which stays. What is no file, a device or a named
+ * pipe, is written to.
+ */
+const downloadToName = async (
+  session: Session,
+  createHash: () => StreamHash,
+  options: DownloadOptions<NodeTarget>,
+  name: string,
+): Promise<DownloadResult> => {
+  const found = await stat(name).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  if (found === undefined) return await downloadToPath(session, options, name)
+  if (found.isFile()) return await downloadToPath(session, options, await realpath(name))
+  await using handle = await open(name, 'w')
+  return await downloadToSink(session, createHash, options, {
+    write: (bytes) => handle.writeFile(bytes),
+    async close() {},
+    async abort() {},
+  })
+}
+
 /** Chooses by the target. */
 export const downloadInNode = (
   session: Session,
@@ -46,5 +70,5 @@ export const downloadInNode = (
       async abort() {},
     })
   }
-  return downloadToPath(session, options, to)
+  return downloadToName(session, createHash, options, to)
 }
