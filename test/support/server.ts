@@ -16,7 +16,7 @@ import { blobSettings } from './s3.ts'
 
 const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
 const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
-const startTimeoutMs = 30_000
+const startTimeoutMs = 60_000
 const stopTimeoutMs = 20_000
 
 export interface RunningServer {

@@ -10,13 +10,14 @@ import {
   FailureView,
   JobRunView,
   JobView,
+  NodeView,
   QuarantineEntry,
   StoreUsageView,
   VerificationView,
 } from './admin-schemas.ts'
 import type { RouteContract } from './contract.ts'
 import type { RouteName } from './paths.ts'
-import { Maybe, PageQuery } from './schemas.ts'
+import { Maybe, Nothing, PageQuery } from './schemas.ts'
 
 const jobParams = Type.Object({ job: Type.String() })
 const blobParams = Type.Object({ blob_uuid: Type.String() })
@@ -116,6 +117,19 @@ export const adminContract = {
     }),
     reply: StoreUsageView,
     errors: ['system_only'],
+  },
+  listNodes: {
+    summary: 'The nodes of this store: servers that share its database and its blobs',
+    tag: 'administration',
+    reply: Type.Array(NodeView),
+    errors: ['system_only'],
+  },
+  forgetNode: {
+    summary: 'Forget a node that will not come back, with the uploads whose bytes are there',
+    tag: 'administration',
+    params: Type.Object({ node: Type.String() }),
+    reply: Nothing,
+    errors: ['system_only', 'node_not_found', 'node_running'],
   },
   listFailures: {
     summary: 'Refusals of late that the administrator may have to do something about, the newest first',

@@ -205,6 +205,26 @@ export const StoreUsageView = Type.Object(
   { title: 'StoreUsage' },
 )
 
+export const NodeView = Type.Object(
+  {
+    name: Type.String(),
+    state: Type.Union(
+      [Type.Literal('up'), Type.Literal('stopping'), Type.Literal('silent'), Type.Literal('gone')],
+      {
+        description:
+          'stopping: on its way down, or stopped a moment ago; silent: not heard of for a moment; gone: not heard of for longer',
+      },
+    ),
+    url: Type.String({ description: 'Where the other nodes reach it; empty when it has not said' }),
+    version: Type.String(),
+    started_at: Seconds,
+    seen_at: Seconds,
+    uploads: Count('Unfinished uploads whose bytes it holds'),
+    answers: Type.Boolean({ description: 'Whether it is the one that answers this request' }),
+  },
+  { title: 'Node' },
+)
+
 export const FailureView = Type.Object(
   {
     route: Type.String({ description: 'The name of the route in the OpenAPI document' }),
@@ -221,6 +241,7 @@ export const FailureView = Type.Object(
 )
 
 export type StoreUsageView = Static<typeof StoreUsageView>
+export type NodeView = Static<typeof NodeView>
 export type FailureView = Static<typeof FailureView>
 export type JobView = Static<typeof JobView>
 export type JobRunView = Static<typeof JobRunView>

@@ -369,6 +369,7 @@ export const contract = {
     reply: Type.Integer({ description: 'The new size of the upload, in bytes' }),
     errors: [
       'upload_not_found',
+      'upload_node_gone',
       'upload_busy',
       'upload_damaged',
       'offset_mismatch',
@@ -387,21 +388,21 @@ export const contract = {
     tag: 'uploads',
     params: uploadParams,
     reply: UploadView,
-    errors: ['upload_not_found'],
+    errors: ['upload_not_found', 'upload_node_gone'],
   },
   headUpload: {
     summary: 'The size of an upload, in the header Upload-Offset',
     tag: 'uploads',
     params: uploadParams,
     reply: { raw: 'none', description: 'Upload-Offset tells the size' },
-    errors: ['upload_not_found'],
+    errors: ['upload_not_found', 'upload_node_gone'],
   },
   deleteUpload: {
     summary: 'Give an upload up',
     tag: 'uploads',
     params: uploadParams,
     reply: Nothing,
-    errors: ['upload_not_found'],
+    errors: ['upload_not_found', 'upload_node_gone'],
   },
   truncateUpload: {
     summary: 'Cut an upload to a size',
@@ -412,7 +413,7 @@ export const contract = {
     }),
     invalid: { 'params/size': 'truncate_out_of_range' },
     reply: Nothing,
-    errors: ['upload_not_found', 'truncate_out_of_range', 'upload_busy', 'storage_full'],
+    errors: ['upload_not_found', 'upload_node_gone', 'truncate_out_of_range', 'upload_busy', 'storage_full'],
   },
 
   listArtifacts: {
@@ -465,6 +466,7 @@ export const contract = {
       'one_source_only',
       'no_source',
       'upload_not_found',
+      'upload_node_gone',
       'upload_busy',
       'upload_damaged',
       'upload_empty',

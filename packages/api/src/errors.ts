@@ -72,6 +72,10 @@ export const errorTable = define({
     409,
     'bytes of this upload were lost on the way to the disk; truncate it to the offset in the detail and send the rest again',
   ],
+  upload_node_gone: [
+    503,
+    'the node that holds the bytes of this upload is gone; begin the upload again, unless it comes back',
+  ],
   size_exceeds_declared: [413, 'the upload would grow beyond its declared size'],
   file_too_large: [413, 'the file is larger than this server accepts'],
   storage_full: [507, 'not enough free space on the server'],
@@ -113,6 +117,8 @@ export const errorTable = define({
 
   // Administration
   job_not_found: [404, 'there is no such job'],
+  node_not_found: [404, 'there is no such node'],
+  node_running: [409, 'the node is running'],
   backup_impossible: [409, 'this server makes no backups'],
   backup_name_invalid: [400, 'a backup is named by letters, digits, dots, dashes and underscores'],
   backup_running: [409, 'another backup is running'],

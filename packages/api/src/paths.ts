@@ -91,6 +91,8 @@ export const paths = {
   listQuarantine: 'GET /admin/quarantine',
   showStoreUsage: 'GET /admin/usage',
   listFailures: 'GET /admin/failures',
+  listNodes: 'GET /nodes',
+  forgetNode: 'DELETE /nodes/{node}',
   startBackup: 'POST /admin/backup',
   showBackup: 'GET /admin/backup',
   startCheck: 'POST /admin/check',

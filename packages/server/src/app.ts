@@ -32,7 +32,7 @@ export const createApp = async (parts: Parts, tls?: SecureContextOptions): Promi
   const openapiFor = (request: FastifyRequest) => openapiAt(document, placeOf(request).url)
   const app = createHttp(
     parts,
-    (isStopping) => ({
+    (isLeaving) => ({
       handlers: {
         ...authHandlers,
         ...namespaceHandlers,
@@ -44,7 +44,7 @@ export const createApp = async (parts: Parts, tls?: SecureContextOptions): Promi
         ...blobHandlers,
         ...adminHandlers,
         ...adminBackupHandlers,
-        ...serverHandlers(isStopping),
+        ...serverHandlers(isLeaving),
       },
       rawHandlers: rawHandlers(placeOf, openapiFor),
       authenticate: verifyToken,

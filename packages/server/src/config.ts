@@ -87,6 +87,15 @@ export const settings = {
     'Whether clients that ask for it (Prefer: redirect) are sent to the S3 service for the bytes of a blob, with a signed URL; they must be able to reach it.',
   ),
   nodeName: text('HOLDFAST_NODE_NAME', hostname(), 'Name of this node in replies and events.'),
+  nodeUrl: endpoint(
+    'HOLDFAST_NODE_URL',
+    'URL under which the other nodes reach this one, with several nodes (PostgreSQL and S3); made from the address when empty. Uploads and tokens pass there: use https, or a network of your own.',
+  ),
+  nodeTimeout: seconds(
+    'HOLDFAST_NODE_TIMEOUT',
+    15,
+    'A node that has not been heard of for this long is taken for gone: its uploads have to be begun again, its jobs pass to others.',
+  ),
   publicUrl: text(
     'HOLDFAST_PUBLIC_URL',
     '',
@@ -233,6 +242,11 @@ export const settings = {
     'HOLDFAST_EXTENSIONS',
     true,
     'Whether the server offers what it adds to the API of Shaken Fist; off is for trying clients without it.',
+  ),
+  stopDelay: seconds(
+    'HOLDFAST_STOP_DELAY',
+    0,
+    'How long after SIGTERM the server goes on as before, while GET /readyz says already that it stops: time for a balancer to notice.',
   ),
   shutdownTimeout: seconds('HOLDFAST_SHUTDOWN_TIMEOUT', 30, 'How long SIGTERM waits for requests in flight.'),
 } as const satisfies Record<

@@ -17,6 +17,9 @@ export const parseListen = (text: string): ListenAddress => {
 
 const everyAddress: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }
 
+/** Whether it stands for all addresses of the machine, and so tells nobody where to find it. */
+export const isEveryAddress = ({ host }: ListenAddress): boolean => Object.hasOwn(everyAddress, host)
+
 /** The URL under which a client on this machine reaches the server. */
 export const localUrl = ({ host, port }: ListenAddress, scheme: 'http' | 'https'): string =>
   `${scheme}://${everyAddress[host] ?? (host.includes(':') ? `[${host}]` : host)}:${port}`

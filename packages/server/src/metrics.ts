@@ -96,6 +96,18 @@ export const createMetrics = () => {
       help: 'When the TLS certificate in use expires; 0 when the server has none',
       registers,
     }),
+    nodes: new Gauge({
+      name: 'holdfast_nodes',
+      help: 'Nodes of this store as this one sees them, by state: up, stopping, silent, gone',
+      labelNames: ['state'] as const,
+      registers,
+    }),
+    passedOn: new Counter({
+      name: 'holdfast_passed_on_total',
+      help: 'Requests passed on to the node that holds their upload, by outcome: answered, failed, gone',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     fetches: new Counter({
       name: 'holdfast_fetches_total',
       help: 'Fetches from URLs, by outcome',

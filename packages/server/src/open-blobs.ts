@@ -117,8 +117,9 @@ const wordsOf = (error: unknown): string => {
 const bindBlobStore = async (connection: S3Connection, prefix: string, db: Database): Promise<void> => {
   const { readMarker, writeMarker } = await import('./blobs/s3/s3-marker.ts')
   const place = `s3://${connection.bucket}/${prefix}`
-  const wanted = await readSetting(db.read, settingName)
+  // In this order: another node may be making both at this moment, the database's first.
   const found = await readMarker(connection, prefix)
+  const wanted = await readSetting(db.read, settingName)
   if (found !== undefined && found === wanted) return
   if (found !== undefined)
     throw new WrongBlobStoreError(
@@ -134,8 +135,11 @@ const bindBlobStore = async (connection: S3Connection, prefix: string, db: Datab
         : `${place} holds no store, and not the blobs that the database knows of. Check HOLDFAST_BLOB_STORE. ` +
             'Nothing was changed.',
     )
-  const id = wanted ?? randomUUID()
-  await db.write((trx) => writeSetting(trx, settingName, id))
+  const id = await db.write(async (trx) => {
+    const first = (await readSetting(trx, settingName)) ?? randomUUID()
+    await writeSetting(trx, settingName, first)
+    return first
+  })
   await writeMarker(connection, prefix, id)
   // Two stores may have come to the same empty place at once: one of them is told so here.
   return bindBlobStore(connection, prefix, db)

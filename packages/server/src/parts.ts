@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import type { Admission } from './domain/admission.ts'
 import type { Logins } from './domain/logins.ts'
+import type { Nodes } from './domain/nodes/nodes.ts'
 import type { RecentFailures } from './domain/recent-failures.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -29,6 +30,8 @@ export interface Parts {
   readonly hash: HashPipeline
   readonly uploadFiles: UploadFiles
   readonly clock: Clock
+  /** This node, and the others of the store. */
+  readonly nodes: Nodes
   readonly log: Logger
   readonly metrics: Metrics
   /** Signs access tokens; `loadTokenKey` of domain/secrets.ts reads it. */

@@ -71,7 +71,7 @@ const stopOn = (signal: NodeJS.Signals) => async () => {
   log.info({ signal }, 'stopping')
   const limit = setTimeout(
     () => fail('stopping took too long')(new Error('the parts of the server did not close in time')),
-    (config.shutdownTimeout + extraStopSeconds) * 1000,
+    (config.stopDelay + config.shutdownTimeout + extraStopSeconds) * 1000,
   )
   await server.stop()
   clearTimeout(limit)
@@ -89,7 +89,7 @@ const onHangup = () => {
 process.on('SIGHUP', onHangup)
 
 log.info({ settings: describeConfig(config), version: process.version }, 'starting')
-server = await startServer(config, log).catch((error: Error) => {
+server = await startServer(config, log, fail('this node was replaced')).catch((error: Error) => {
   // What an operator can mend is said in words; anything else also with its stack.
   if (!isExpected(error)) log.fatal({ err: error }, 'the server cannot start')
   return giveUp(error)

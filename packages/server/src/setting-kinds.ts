@@ -124,7 +124,7 @@ export const endpoint = (variable: string, meaning: string): Setting<string> => 
     const url = URL.canParse(value) ? new URL(value) : undefined
     // Without the text itself: somebody may have put a password into it.
     if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
-      throw new ConfigError(`${variable} is not a URL like https://s3.example.com, without credentials`)
+      throw new ConfigError(`${variable} is not a URL like https://host.example.com, without credentials`)
     return value
   },
 })

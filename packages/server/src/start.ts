@@ -3,9 +3,11 @@
  * which each thing needs the others, and given back in the reverse order.
  */
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Server as TlsServer } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import packageFile from '../package.json' with { type: 'json' }
 import { createApp } from './app.ts'
 import { tellLastBackup } from './backup/backups.ts'
 import { refuseUnfinishedRestore } from './backup/unfinished-restore.ts'
@@ -14,24 +16,30 @@ import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
 import { readCertificate, renewCertificate, tellCertificate } from './certificate.ts'
 import { writeClientFile } from './client-file.ts'
-import { type Config, ConfigError } from './config.ts'
+import { type Config, ConfigError, hasOwnBlobStore } from './config.ts'
+import type { Database } from './db/database.ts'
 import { lockDataDirectory } from './db/lock.ts'
 import { hasOwnServer, openDatabase } from './db/open-database.ts'
-import { Admission } from './domain/admission.ts'
+import { LocalAdmission } from './domain/admission.ts'
 import { startJobs } from './domain/jobs/scheduler.ts'
 import { createLogins } from './domain/logins.ts'
 import { ensureSystem } from './domain/namespaces.ts'
+import { askTime, Heartbeats } from './domain/nodes/heartbeats.ts'
+import { aloneNode, type Nodes } from './domain/nodes/nodes.ts'
+import { SharedClock } from './domain/nodes/shared-clock.ts'
 import { RecentFailures } from './domain/recent-failures.ts'
 import { recover } from './domain/recover.ts'
-import { loadTokenKey } from './domain/secrets.ts'
+import { formerTokenKey, loadTokenKey, sharedSecret } from './domain/secrets.ts'
+import { SharedAdmission } from './domain/shared-admission.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
 import { checkOffload } from './http/offload.ts'
-import { localUrl, parseListen } from './listen-address.ts'
-import { addProcessMetrics, createMetrics } from './metrics.ts'
+import { isEveryAddress, localUrl, parseListen } from './listen-address.ts'
+import { addProcessMetrics, createMetrics, type Metrics } from './metrics.ts'
 import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
-import type { Parts } from './parts.ts'
+import type { Clock, Parts } from './parts.ts'
 import { parsePublicUrl } from './public-url.ts'
 import { bindDataDirectory } from './store-directory.ts'
+import { bindNode } from './store-node.ts'
 
 /** A server that listens. */
 export interface RunningServer {
@@ -48,8 +56,15 @@ export interface RunningServer {
 
 type Release = () => unknown
 
+/** How often the database is asked for its time at a start. */
+const firstQuestions = 5
+
 /** Starts a server. When it throws, whatever had been opened is closed again. */
-export const startServer = async (config: Config, log: Logger): Promise<RunningServer> => {
+export const startServer = async (
+  config: Config,
+  log: Logger,
+  onReplaced: (error: Error) => void = () => {},
+): Promise<RunningServer> => {
   const address = parseListen(config.listen)
   const { url: publicUrl } = parsePublicUrl(config.publicUrl)
   checkAllowList(config)
@@ -67,7 +82,7 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
     }
   }
   try {
-    const parts = await openParts({ ...config, dataDir }, log, releases)
+    const parts = await openParts({ ...config, dataDir }, log, releases, onReplaced)
     await whenStoreAnswers(config, log, () => recover(parts))
     await tellLastBackup(parts)
     const key = await ensureSystem(parts)
@@ -83,13 +98,18 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
     if (renewal) releases.push(() => renewal.close())
     if (certificate) tellCertificate(certificate, parts)
     await app.listen(address)
-    // From here on the reverse order is: refuse new requests and finish the others, stop the jobs, close the parts.
+    // From here on the reverse order is: say so, refuse new requests and finish the others, stop the jobs, close the parts.
     const jobs = startJobs(parts)
     releases.push(
       () => jobs.stop(),
       () => closeApp(app, config.shutdownTimeout, log),
+      () => leave(app, parts.nodes, config.stopDelay),
     )
     const { port } = app.server.address() as { port: number }
+    if (parts.nodes instanceof Heartbeats && config.nodeUrl === '') {
+      if (isEveryAddress(address)) log.warn('HOLDFAST_NODE_URL is not set: other nodes do not reach this one')
+      else await parts.nodes.advertise(localUrl({ host: address.host, port }, certificate ? 'https' : 'http'))
+    }
     const url = urlAt(port)
     if (address.port === 0) await writeFor(url)
     return { url, dataDir, clientFile, stop, renewCertificate: renewal?.renew }
@@ -100,21 +120,32 @@ export const startServer = async (config: Config, log: Logger): Promise<RunningS
 }
 
 /** Opens what a server stands on; `releases` learns how to close it again. */
-export const openParts = async (config: Config, log: Logger, releases: Release[]): Promise<Parts> => {
+export const openParts = async (
+  config: Config,
+  log: Logger,
+  releases: Release[],
+  onReplaced: (error: Error) => void = () => {},
+): Promise<Parts> => {
   const { dataDir } = config
   const lock = lockDataDirectory(dataDir)
   releases.push(() => lock.release())
   refuseUnfinishedRestore(dataDir)
   const db = await openDatabase(config, log)
   releases.push(() => db.close())
-  if (hasOwnServer(config)) await bindDataDirectory(db, dataDir)
+  const isShared = hasOwnServer(config) && hasOwnBlobStore(config)
+  if (hasOwnServer(config) && !isShared) await bindDataDirectory(db, dataDir)
   const hash = startHashPipeline({
     onCrash: (error) => log.error({ err: error }, 'a hash thread died and was replaced'),
   })
   releases.push(() => hash.close())
-  const clock = { now: () => Date.now() }
   const { blobs, ahead, maxSize, close } = await openBlobs(config, db, log)
   releases.push(close)
+  const metrics = createMetrics()
+  addProcessMetrics(metrics)
+  const { nodes, clock } = isShared
+    ? await joinNodes(config, db, log, metrics, onReplaced)
+    : standAlone(config)
+  if (nodes instanceof Heartbeats) releases.push(() => nodes.stop())
   const uploadFiles = await openUploadFiles({
     dataDir,
     hash,
@@ -125,8 +156,6 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     ahead,
   })
   releases.push(() => uploadFiles.close())
-  const metrics = createMetrics()
-  addProcessMetrics(metrics)
   return {
     config: { ...config, maxFileSize: Math.min(config.maxFileSize, maxSize) },
     db,
@@ -135,13 +164,70 @@ export const openParts = async (config: Config, log: Logger, releases: Release[]
     hash,
     uploadFiles,
     clock,
+    nodes,
     log,
     metrics,
-    tokenKey: await loadTokenKey(dataDir),
+    tokenKey: isShared
+      ? Buffer.from(await sharedSecret(db, 'token-key', await formerTokenKey(dataDir)), 'base64url')
+      : await loadTokenKey(dataDir),
     logins: createLogins(),
-    admission: new Admission(),
+    admission: isShared ? new SharedAdmission() : new LocalAdmission(),
     failures: new RecentFailures(),
   }
+}
+
+const standAlone = ({ nodeName: name }: Config): { nodes: Nodes; clock: Clock } => {
+  const clock = { now: () => Date.now() }
+  return { nodes: aloneNode({ name, version: packageFile.version, clock }), clock }
+}
+
+/** Becomes one of the nodes that share a database and a blob store. */
+const joinNodes = async (
+  config: Config,
+  db: Database,
+  log: Logger,
+  metrics: Metrics,
+  onReplaced: (error: Error) => void,
+): Promise<{ nodes: Nodes; clock: Clock }> => {
+  const clock = new SharedClock()
+  await askTime(db, clock, firstQuestions)
+  const timeoutMs = config.nodeTimeout * 1000
+  const run = await bindNode(db, config.dataDir, clock, {
+    name: config.nodeName,
+    url: config.nodeUrl,
+    version: packageFile.version,
+    timeoutMs,
+  })
+  const nodes = new Heartbeats({
+    db,
+    clock,
+    log,
+    name: config.nodeName,
+    run,
+    secret: Buffer.from(await sharedSecret(db, 'node-key'), 'base64url'),
+    url: config.nodeUrl,
+    timeoutMs,
+    onReplaced,
+    onBeat: (all) => {
+      for (const state of ['up', 'stopping', 'silent', 'gone'] as const)
+        metrics.nodes.set({ state }, all.filter(({ health }) => health === state).length)
+    },
+    onChange: ({ name, health }, before) => {
+      if (name === config.nodeName) return
+      if (health === 'gone') log.warn({ other: name }, 'a node is gone')
+      else if (before === 'gone') log.info({ other: name, health }, 'a node has come back')
+      else log.info({ other: name, health }, 'a node of this store')
+    },
+  })
+  nodes.start()
+  return { nodes, clock }
+}
+
+/** Says to balancers and to the other nodes that this one stops, and gives them time to hear it. */
+const leave = async (app: FastifyInstance, nodes: Nodes, delaySeconds: number): Promise<void> => {
+  app.sayLeaving()
+  if (nodes instanceof Heartbeats) await nodes.goDown()
+  if (delaySeconds > 0) await delay(delaySeconds * 1000)
 }
 
 /** Waits for requests in flight, but not for ever. */

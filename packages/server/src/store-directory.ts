@@ -20,6 +20,7 @@ export class WrongDatabaseError extends Error {
 }
 
 const settingName = 'data-directory'
+export const directoryIdName = 'directory.id'
 
 /** Makes the two belong together at the first start, and from then on throws `WrongDatabaseError` unless they do. */
 export const bindDataDirectory = async (db: Database, dataDir: string): Promise<void> => {
@@ -28,11 +29,7 @@ export const bindDataDirectory = async (db: Database, dataDir: string): Promise<
       `The data directory ${dataDir} has an embedded database, holdfast.db, but HOLDFAST_DATABASE_URL names another ` +
         'one. Remove that setting, or give this server a new data directory. Nothing was changed.',
     )
-  const path = join(dataDir, 'directory.id')
-  const own = await readFile(path, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  )
+  const own = await readDirectoryId(dataDir)
   const wanted = await readSetting(db.read, settingName)
   if (own !== undefined && own === wanted) return
   if (wanted !== undefined)
@@ -42,13 +39,13 @@ export const bindDataDirectory = async (db: Database, dataDir: string): Promise<
         'HOLDFAST_DATABASE_URL. Nothing was changed.',
     )
   // A start that was cut short leaves an id that no database knows: harmless while the directory is empty.
-  if (!(await isEmpty(dataDir)))
+  if (await holdsFiles(dataDir))
     throw new WrongDatabaseError(
       `The data directory ${dataDir} holds blobs or uploads of which this database knows nothing. Check ` +
         'HOLDFAST_DATA_DIR and HOLDFAST_DATABASE_URL. Nothing was changed.',
     )
   const id = own ?? randomUUID()
-  await writeWhole(path, Buffer.from(`${id}\n`))
+  await writeWhole(join(dataDir, directoryIdName), Buffer.from(`${id}\n`))
   await db.write((trx) =>
     trx
       .insertInto('settings')
@@ -60,11 +57,19 @@ export const bindDataDirectory = async (db: Database, dataDir: string): Promise<
   return bindDataDirectory(db, dataDir)
 }
 
-const isEmpty = async (dataDir: string): Promise<boolean> => {
+/** The id of a data directory, if it has one. */
+export const readDirectoryId = (dataDir: string): Promise<string | undefined> =>
+  readFile(join(dataDir, directoryIdName), 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  )
+
+/** Whether it holds blobs or uploads. */
+export const holdsFiles = async (dataDir: string): Promise<boolean> => {
   const { uploads, blobs } = dataPaths(dataDir)
   for (const directory of [uploads, blobs]) {
     const names = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => [])
-    if (names.some((entry) => entry.isFile())) return false
+    if (names.some((entry) => entry.isFile())) return true
   }
-  return true
+  return false
 }

@@ -12,8 +12,9 @@ import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
 import { type Config, parseConfig } from './config.ts'
 import { dialects, type TestDialect } from './db/test-dialects.ts'
-import { Admission } from './domain/admission.ts'
+import { LocalAdmission } from './domain/admission.ts'
 import { createLogins } from './domain/logins.ts'
+import { aloneNode } from './domain/nodes/nodes.ts'
 import { RecentFailures } from './domain/recent-failures.ts'
 import { loadTokenKey } from './domain/secrets.ts'
 import { createMetrics } from './metrics.ts'
@@ -66,11 +67,12 @@ export const createTestParts = async (
     hash,
     uploadFiles,
     clock,
+    nodes: aloneNode({ name: config.nodeName, version: '0', clock }),
     log,
     metrics: createMetrics(),
     tokenKey: await loadTokenKey(dataDir),
     logins: createLogins(),
-    admission: new Admission(),
+    admission: new LocalAdmission(),
     failures: new RecentFailures(),
     async [Symbol.asyncDispose]() {
       await uploadFiles.close()

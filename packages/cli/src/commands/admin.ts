@@ -17,6 +17,7 @@ import {
 } from '../output/admin.ts'
 import { json } from '../output/json.ts'
 import { fillBackup } from './admin-backup.ts'
+import { fillNodes } from './admin-nodes.ts'
 import { fillUsage } from './admin-usage.ts'
 import { fillVerify } from './admin-verify.ts'
 
@@ -125,5 +126,6 @@ export const fillAdmin = (parent: Command): void => {
     }),
   )
   fillUsage(parent)
+  fillNodes(parent)
   fillBackup(parent)
 }

@@ -16,7 +16,8 @@
  * - **An upload of an earlier run** that is gone was probably converted, and only the news of it was lost. So the content is
  *   looked up before anything is sent.
  * - **The upload** is made anew when the server does not know it any more, or when its content turns out wrong at the
- *   conversion: twice at most, and only if the source can be read again.
+ *   conversion: twice at most, and only if the source can be read again. Also when the node is gone that holds it: while a
+ *   node is merely being started again, the server says so in another way, and that is waited for.
  * - **The conversion** names the size and the digest we know, so that a version can only come from the right bytes; it
  *   is repeated after a lost reply, and the server answers with the same version. Servers that cannot check are checked
  *   afterwards, by the size and the digest of the blob they made. When such a server says that the upload is gone, an
@@ -46,8 +47,10 @@ import type { UploadSource } from './source.ts'
 
 /** Below this size the lookup comes first: hashing takes no time, and a hit then makes no upload at all. */
 const lookUpFirstBytes = 4 * 1024 * 1024
-/** How often a run starts over with a new upload. */
+/** How often a run starts over with a new upload because of what the server says of the bytes. */
 const maxRestarts = 2
+/** And how often because the node is gone that had them: each time it was waited for first. */
+const maxMoves = 20
 
 /** What one run knows; the phases in the other files take what they need of it. */
 export interface UploadRun {
@@ -126,7 +129,9 @@ const transfer = async (run: UploadRun): Promise<UploadResult> => {
   hashing?.catch(() => {}) // seen where it is awaited
   let mayLookUp = options.lookup !== false && source.repeatable && hashing !== undefined
 
-  for (let restarts = 0; ; restarts++) {
+  let restarts = 0
+  let moves = 0
+  for (;;) {
     try {
       const earlier = await findEarlier(run)
       const comesFirst = earlier === 'gone' || (!earlier && source.size! <= lookUpFirstBytes)
@@ -140,7 +145,10 @@ const transfer = async (run: UploadRun): Promise<UploadResult> => {
       const upload = typeof earlier === 'object' ? earlier : await createUpload(run)
       return await fill(run, upload, hashing, mayLookUp)
     } catch (error) {
-      await afterFailure(run, error, restarts)
+      const isMove = isHoldfastError(error, 'upload_node_gone')
+      await afterFailure(run, error, isMove ? moves < maxMoves : restarts < maxRestarts)
+      if (isMove) moves++
+      else restarts++
     }
   }
 }
@@ -160,9 +168,10 @@ const hitWithoutReading = async (run: UploadRun): Promise<UploadResult | undefin
 }
 
 /** Decides whether a run may start over with a new upload; throws `error` otherwise. */
-const afterFailure = async (run: UploadRun, error: unknown, restarts: number): Promise<void> => {
+const afterFailure = async (run: UploadRun, error: unknown, mayRestart: boolean): Promise<void> => {
   const unusable =
     isHoldfastError(error, 'upload_not_found') ||
+    isHoldfastError(error, 'upload_node_gone') ||
     isHoldfastError(error, 'digest_mismatch') ||
     isHoldfastError(error, 'size_mismatch') ||
     isHoldfastError(error, 'upload_damaged') ||
@@ -170,7 +179,7 @@ const afterFailure = async (run: UploadRun, error: unknown, restarts: number): P
   const gone = error instanceof SourceChangedError || isHoldfastError(error, 'upload_empty')
   // What can never be continued is not left lying about
   if (unusable || gone || !run.source.repeatable) await run.memory.abandon()
-  if (!unusable || !run.source.repeatable || restarts >= maxRestarts || run.signal.aborted) throw error
+  if (!unusable || !run.source.repeatable || !mayRestart || run.signal.aborted) throw error
 }
 
 /** Finds the upload of an earlier run again, if there was one. */
@@ -188,6 +197,10 @@ const findEarlier = async (run: UploadRun): Promise<OpenUpload | 'gone' | undefi
     await memory.abandon()
     return undefined
   } catch (error) {
+    if (isHoldfastError(error, 'upload_node_gone')) {
+      await memory.abandon()
+      return undefined
+    }
     if (!isHoldfastError(error, 'upload_not_found')) throw error
     await memory.forget()
     return 'gone'

@@ -56,7 +56,7 @@ export interface BlobStore {
    * Removes what a crash has left of blobs that were being sent somewhere ahead of their adoption, unless they are to be kept.
    * Resolves with how many that were.
    */
-  sweep(isKept: (uuid: string) => boolean): Promise<number>
+  sweep(isKept: (uuid: string) => Promise<boolean>): Promise<number>
 }
 
 /** What is known of a blob's bytes since they arrived. */

@@ -51,6 +51,11 @@ describe('migrations', () => {
       settings: true,
       usage_samples: true,
       usage_namespaces: true,
+      nodes: true,
+      secrets: true,
+      turns: true,
+      jobs: true,
+      holds: true,
     }
     for (const table of Object.keys(tables) as (keyof Schema)[]) {
       expect(await db.read.selectFrom(table).selectAll().execute()).toEqual([])

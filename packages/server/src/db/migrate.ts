@@ -6,12 +6,14 @@ import { type Kysely, type Migration, Migrator, type TableMetadata } from 'kysel
 import { type DialectWords, initial } from './migrations/0001-initial.ts'
 import { lists } from './migrations/0002-lists.ts'
 import { usage } from './migrations/0003-usage.ts'
+import { nodes } from './migrations/0004-nodes.ts'
 
 /** Every migration there is, in code: nothing is looked for on the disk. The names order them and are for ever. */
 const migrations = (words: DialectWords): Record<string, Migration> => ({
   '0001-initial': initial(words),
   '0002-lists': lists(words),
   '0003-usage': usage(words),
+  '0004-nodes': nodes(words),
 })
 
 const migrationTable = 'migrations'

@@ -32,6 +32,8 @@ export type BlobState = 'created' | 'quarantined' | 'deleted'
 export type FetchState = 'waiting' | 'running' | 'done' | 'failed'
 export type MetadataObjectType = 'artifact' | 'blob' | 'namespace'
 export type EventObjectType = 'artifact' | 'blob' | 'upload' | 'namespace'
+/** As a node says itself; whether it is heard of, `domain/nodes/` judges. */
+export type NodeState = 'up' | 'stopping' | 'stopped'
 export type EventType = 'audit' | 'mutate' | 'status' | 'usage' | 'resources' | 'prune' | 'historic'
 
 /** A tenant. */
@@ -110,6 +112,8 @@ export interface UploadsTable {
   declared_size: number | null
   /** The key that created it. */
   key_name: string
+  /** With several nodes: what counts of it for the quota, at least its size a moment ago. */
+  counted_bytes: Generated<number>
 }
 
 /** Immutable bytes. Among blobs that are not deleted each SHA-512 occurs once. */
@@ -204,6 +208,8 @@ export interface ConversionsTable {
   /** The identity that was asked for: name, source_url, namespace, type. */
   request: JsonText
   created_at: Millis
+  /** The node that did it, and may have left something of the upload. */
+  node: Generated<string>
 }
 
 /** One line of an object's history. */
@@ -242,6 +248,8 @@ export interface FetchesTable {
   caller_namespace: string
   shared: Flag
   request_id: string
+  /** Who runs it: see `NodesTable.run`. Null unless it is running. */
+  run: Generated<string | null>
   updated_at: Millis
 }
 
@@ -281,6 +289,58 @@ export interface UsageNamespacesTable {
   versions: number
 }
 
+/** A server that shares this database and the blob store with others. */
+export interface NodesTable {
+  name: string
+  /** The id of its data directory. */
+  directory: string
+  /** A fresh UUID at each start. */
+  run: string
+  /** Where the others reach it; '' when it has not said. */
+  url: string
+  version: string
+  state: NodeState
+  started_at: Millis
+  /** When it last said that it is there, by the clock of the database. */
+  seen_at: Millis
+}
+
+/** What all nodes know and nobody else. */
+export interface SecretsTable {
+  name: string
+  value: string
+}
+
+/** What one node does at a time. */
+export interface TurnsTable {
+  name: string
+  /** The run of the node, and a fresh UUID of the turn: what was begun in an earlier one can be told by it. */
+  holder: string
+  expires_at: Millis
+}
+
+/** A housekeeping job among several nodes; one that every node does has a row for each, beside that of '' for all. */
+export interface JobsTable {
+  name: string
+  node: string
+  /** Runs that were asked for, and that have ended. Only in the row of ''. */
+  asked: number
+  /** How many of the runs that were asked for it has done. */
+  done: number
+  next_at: Millis
+  /** The newest run that has ended. */
+  last: JsonText | null
+}
+
+/** What the quota of a namespace admitted and no other row shows yet. */
+export interface HoldsTable {
+  id: string
+  run: string
+  namespace: string
+  blob_uuid: string | null
+  bytes: number
+}
+
 /** Every table by its SQL name: the type parameter of Kysely. */
 export interface Schema {
   namespaces: NamespacesTable
@@ -301,6 +361,11 @@ export interface Schema {
   settings: SettingsTable
   usage_samples: UsageSamplesTable
   usage_namespaces: UsageNamespacesTable
+  nodes: NodesTable
+  secrets: SecretsTable
+  turns: TurnsTable
+  jobs: JobsTable
+  holds: HoldsTable
 }
 
 /** A whole row of a table as it is read: `Row<'blobs'>`. */

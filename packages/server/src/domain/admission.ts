@@ -26,7 +26,7 @@ import {
   quotaExceeded,
 } from './usage.ts'
 
-type AdmissionParts = Pick<Parts, 'config' | 'db' | 'uploadFiles'>
+type AdmissionParts = Pick<Parts, 'config' | 'db' | 'uploadFiles' | 'nodes' | 'log'>
 
 /** What was admitted and does not show anywhere else yet. */
 export interface Hold {
@@ -66,17 +66,29 @@ interface Bound {
   readonly countedAt: number
 }
 
-/** Who has been admitted, in one server. */
-export class Admission {
+/** Decides whether a namespace may store more. */
+export interface Admission {
+  /**
+   * Admits a wish or throws `quota_exceeded`. The caller releases what it gets when the bytes are stored, or will not
+   * be.
+   */
+  hold(parts: AdmissionParts, wish: Wish): Promise<Hold>
+  /** Throws `quota_exceeded` if so many bytes would not be admitted now; holds nothing. */
+  check(parts: AdmissionParts, namespace: string, bytes: number): Promise<void>
+  /** What the namespace uses at this moment, what is held included. */
+  count(
+    parts: Pick<Parts, 'db' | 'uploadFiles'>,
+    namespace: string,
+  ): Promise<{ blobBytes: number; uploadBytes: number }>
+}
+
+/** Who has been admitted, in one server that is alone; `shared-admission.ts` is for several. */
+export class LocalAdmission implements Admission {
   readonly #held = new Set<Held>()
   /** None for namespaces without a limit, for which nobody keeps them up to date. */
   readonly #bounds = new Map<string, Bound>()
   readonly #counting = new Map<string, Promise<void>>()
 
-  /**
-   * Admits a wish or throws `quota_exceeded`. The caller releases what it gets when the bytes are stored, or will not
-   * be.
-   */
   async hold(parts: AdmissionParts, { bytes, ...wish }: Wish): Promise<Hold> {
     const held: Held = { ...wish, bytes: 0, isLookedUp: false }
     this.#held.add(held)
@@ -92,13 +104,11 @@ export class Admission {
     }
   }
 
-  /** Throws `quota_exceeded` if so many bytes would not be admitted now; holds nothing. */
   async check(parts: AdmissionParts, namespace: string, bytes: number): Promise<void> {
     const hold = await this.hold(parts, { namespace, bytes })
     hold.release()
   }
 
-  /** What the namespace uses at this moment, what is held included. */
   async count(
     parts: Pick<Parts, 'db' | 'uploadFiles'>,
     namespace: string,
@@ -189,7 +199,7 @@ export class Admission {
 }
 
 /** How large an upload will be when everything that is held for it has arrived. */
-const expectedSize = (size: number, held: readonly Held[]): number => {
+export const expectedSize = (size: number, held: readonly Pick<Held, 'upload' | 'bytes'>[]): number => {
   let end = size
   let atomic = 0
   for (const { upload, bytes } of held) {

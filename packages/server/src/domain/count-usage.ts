@@ -102,16 +102,16 @@ const heldQuery = (read: Sql, digit: string | undefined): CompiledQuery<HeldRow>
 /** The next character: no UUID lies between it and the last one that begins with `digit`. */
 const after = (digit: string): string => String.fromCharCode(digit.charCodeAt(0) + 1)
 
-/** Uploads of this node, and their bytes. */
+/** Uploads and their bytes; of those on other nodes what they last said. */
 const countUploads = async (
   { db, uploadFiles }: Parts,
   signal: AbortSignal,
 ): Promise<{ uploads: number; upload_bytes: number }> => {
-  const rows = await db.read.selectFrom('uploads').select('uuid').execute()
+  const rows = await db.read.selectFrom('uploads').select(['uuid', 'counted_bytes']).execute()
   let bytes = 0
-  for (const { uuid } of rows) {
+  for (const { uuid, counted_bytes } of rows) {
     signal.throwIfAborted()
-    bytes += (await uploadFiles.status(uuid))?.size ?? 0
+    bytes += (await uploadFiles.status(uuid))?.size ?? counted_bytes
   }
   return { uploads: rows.length, upload_bytes: bytes }
 }

@@ -71,7 +71,7 @@ export const fetchArtifact = async (
     return { ...found, ...again }
   })
   pokeJob(parts, 'run-fetches')
-  queues.get(parts.db)?.wake()
+  queues.get(parts.db.read)?.wake()
   return viewFor(parts, caller, artifact)
 }
 
@@ -93,20 +93,20 @@ const nameOf = (url: URL): string => {
 const maxRunning = 4
 
 /** The running queue of each server: while it runs, a new request wakes it and another call joins it. */
-const queues = new WeakMap<Database, { readonly ended: Promise<void>; wake(): void }>()
+const queues = new WeakMap<Database['read'], { readonly ended: Promise<void>; wake(): void }>()
 
 /**
  * Runs the fetches that are due, a few at once, and resolves when none is due any more. The scheduler calls it again
  * and again; calls while one runs join it. Aborting `signal` stops downloads where they are: they continue later.
  */
 export const runFetches = (parts: Parts, signal: AbortSignal): Promise<void> => {
-  const running = queues.get(parts.db)
+  const running = queues.get(parts.db.read)
   if (running) return running.ended
   let wake = () => {}
   const ended = workOff(parts, signal, (onWake) => {
     wake = onWake
-  }).finally(() => queues.delete(parts.db))
-  queues.set(parts.db, { ended, wake: () => wake() })
+  }).finally(() => queues.delete(parts.db.read))
+  queues.set(parts.db.read, { ended, wake: () => wake() })
   return ended
 }
 
@@ -139,26 +139,46 @@ const workOff = async (
   }
 }
 
-/** What claims to run while this queue does not was cut short, by a crash or by a failure of the database. */
-const requeueInterrupted = async ({ db }: Parts): Promise<void> => {
-  const interrupted = await db.read
-    .selectFrom('fetches')
-    .select('artifact_uuid')
-    .where('state', '=', 'running')
-    .limit(1)
-    .execute()
-  if (interrupted.length > 0)
+/**
+ * What claims to run while this queue does not was cut short, by a crash or by a failure of the database; and what a node
+ * runs that is gone is another's to run. Should that one live, it finds that the fetch is not its own any more.
+ */
+const requeueInterrupted = async ({ db, nodes }: Parts): Promise<void> => {
+  const running = await db.read.selectFrom('fetches').select('run').where('state', '=', 'running').execute()
+  if (running.length === 0) return
+  const others = (await nodes.list()).filter(({ name, health }) => name !== nodes.name && health !== 'gone')
+  const theirs = new Set(others.map(({ run }) => run))
+  const cutShort = [...new Set(running.map(({ run }) => run ?? ''))].filter((run) => !theirs.has(run))
+  if (cutShort.length > 0)
     await db.write((trx) =>
-      trx.updateTable('fetches').set({ state: 'waiting' }).where('state', '=', 'running').execute(),
+      trx
+        .updateTable('fetches')
+        .set({ state: 'waiting', run: null })
+        .where('state', '=', 'running')
+        .where(({ eb, fn, val }) => eb(fn.coalesce('run', val('')), 'in', cutShort))
+        .execute(),
     )
 }
 
-const dueFetches = (parts: Parts, limit: number): Promise<Pick<Row<'fetches'>, 'artifact_uuid'>[]> =>
-  parts.db.read
+/** The longest waiting first. What another node has begun to fetch is left to it while it is there: it has the bytes. */
+const dueFetches = async (
+  { db, clock, nodes }: Parts,
+  limit: number,
+): Promise<Pick<Row<'fetches'>, 'artifact_uuid'>[]> => {
+  const others = nodes.isShared
+    ? (await nodes.list()).filter(({ name, health }) => name !== nodes.name && health !== 'gone')
+    : []
+  const due = db.read
     .selectFrom('fetches')
-    .select('artifact_uuid')
-    .where('state', '=', 'waiting')
-    .where('next_attempt_at', '<=', parts.clock.now())
-    .orderBy('next_attempt_at')
+    .select('fetches.artifact_uuid')
+    .where('fetches.state', '=', 'waiting')
+    .where('fetches.next_attempt_at', '<=', clock.now())
+    .orderBy('fetches.next_attempt_at')
     .limit(limit)
+  if (others.length === 0) return due.execute()
+  const names = others.map(({ name }) => name)
+  return due
+    .leftJoin('uploads', 'uploads.uuid', 'fetches.upload_uuid')
+    .where((eb) => eb.or([eb('uploads.node', 'is', null), eb('uploads.node', 'not in', names)]))
     .execute()
+}

@@ -28,6 +28,8 @@ export const changeFetch = async (
     .set({ ...change, updated_at: parts.clock.now() })
     .where('artifact_uuid', '=', fetch.artifact_uuid)
     .where('state', '=', 'running')
+    // Another node has taken it over when this one was silent for too long.
+    .where('run', '=', parts.nodes.run)
     .executeTakeFirstOrThrow()
   return numUpdatedRows > 0n
 }

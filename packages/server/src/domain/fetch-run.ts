@@ -53,6 +53,7 @@ const claim = (parts: Parts, artifactUuid: string) =>
       .updateTable('fetches')
       .set((eb) => ({
         state: 'running',
+        run: parts.nodes.run,
         attempts: eb('attempts', '+', 1),
         updated_at: parts.clock.now(),
       }))
@@ -88,7 +89,11 @@ const openUpload = async (run: Run): Promise<string> => {
   if (fetch.upload_uuid !== null && (await parts.uploadFiles.status(fetch.upload_uuid)))
     return fetch.upload_uuid
   const { uuid } = await createUpload(parts, caller)
-  await parts.db.write((trx) => changeFetch(trx, run, { upload_uuid: uuid, if_range: null }))
+  await parts.db.write(async (trx) => {
+    // The bytes that another node has fetched are gone with it.
+    if (fetch.upload_uuid !== null) await removeUploadRow(trx, fetch.upload_uuid)
+    await changeFetch(trx, run, { upload_uuid: uuid, if_range: null })
+  })
   return uuid
 }
 

@@ -16,11 +16,11 @@ import { verifyBlob } from './verify-blob.ts'
 
 /** Replaces the blob's bytes by the upload's, whose digest is the same. Of an upload not needed nothing is taken. */
 export const healWith = (parts: Parts, blobUuid: string, sealed: Sealed): Promise<void> =>
-  exclusively(parts, blobUuid, async () => {
-    if ((await stateOf(parts, blobUuid)) !== 'quarantined') return
-    await parts.blobs.quarantine(blobUuid)
-    await parts.blobs.adopt(blobUuid, sealed.path, sealed)
-    await markHealed(parts, blobUuid, { blockSums: sealed.blockSums }, 'the same content was stored again')
+  exclusively(parts, blobUuid, async (own) => {
+    if ((await stateOf(own, blobUuid)) !== 'quarantined') return
+    await own.blobs.quarantine(blobUuid)
+    await own.blobs.adopt(blobUuid, sealed.path, sealed)
+    await markHealed(own, blobUuid, { blockSums: sealed.blockSums }, 'the same content was stored again')
   })
 
 /**

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { NamespaceView } from '@holdfast/api/schemas'
 import type { Transaction } from 'kysely'
-import { deleted } from '../db/database.ts'
+import { deleted, type Sql } from '../db/database.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { deleteAllArtifacts } from './artifacts.ts'
@@ -19,7 +19,7 @@ import { checkKeyName, hashKey, type NewKey, storeKey } from './keys.ts'
 import { endLeasesOf } from './leases.ts'
 import { checkNamespaceName } from './namespace-name.ts'
 import { namespaceViews } from './namespace-view.ts'
-import { loadSystemKey } from './secrets.ts'
+import { formerSystemKey, loadSystemKey, sharedSecret } from './secrets.ts'
 import { removeUploadsOf } from './uploads.ts'
 import {
   findNamespace,
@@ -146,24 +146,39 @@ const removeBelongings = async (trx: Transaction<Schema>, name: string): Promise
   await endLeasesOf(trx, name)
 }
 
+const storedSystemKey = async ({ config, db, nodes }: Parts): Promise<string> =>
+  nodes.isShared
+    ? sharedSecret(db, 'system-key', await formerSystemKey(config.dataDir))
+    : loadSystemKey(config.dataDir)
+
 /**
  * Makes sure, at every start, that the namespace `system` exists and that the key named `bootstrap` is the one of the
  * settings, or else the one in `system.key`. Resolves with that key, for the client configuration file. Tokens made
  * with it live on unless it has changed.
  */
 export const ensureSystem = async (parts: Parts): Promise<string> => {
-  const key = parts.config.systemKey ?? (await loadSystemKey(parts.config.dataDir))
+  const key = parts.config.systemKey ?? (await storedSystemKey(parts))
+  const findSystem = (sql: Sql) => findNamespace(sql, systemNamespace)
   const { epoch } =
-    (await findNamespace(parts.db.read, systemNamespace)) ??
-    (await parts.db.write(async (trx) => (await insertNamespace(trx, parts, systemNamespace, randomUUID()))!))
+    (await findSystem(parts.db.read)) ??
+    (await parts.db.write(
+      async (trx) =>
+        (await findSystem(trx)) ?? (await insertNamespace(trx, parts, systemNamespace, randomUUID()))!,
+    ))
   const hashed = await hashKey(parts, key, epoch)
-  const stored = await parts.db.read
-    .selectFrom('namespace_keys')
-    .select('hash')
-    .where('namespace', '=', systemNamespace)
-    .where('name', '=', bootstrapKeyName)
-    .executeTakeFirst()
-  if (stored?.hash !== hashed)
-    await parts.db.write((trx) => storeKey(trx, parts, systemNamespace, bootstrapKeyName, hashed))
+  const isStored = async (sql: Sql) => {
+    const stored = await sql
+      .selectFrom('namespace_keys')
+      .select('hash')
+      .where('namespace', '=', systemNamespace)
+      .where('name', '=', bootstrapKeyName)
+      .executeTakeFirst()
+    return stored?.hash === hashed
+  }
+  if (!(await isStored(parts.db.read)))
+    await parts.db.write(async (trx) => {
+      // Another node may have stored it meanwhile; a second time would end the tokens made with it.
+      if (!(await isStored(trx))) await storeKey(trx, parts, systemNamespace, bootstrapKeyName, hashed)
+    })
   return key
 }

@@ -7,6 +7,8 @@
  * they do no harm. Only what `exclusively` guards touches the file of a quarantined blob, and it looks at the state
  * again first: bytes that heal a blob are never taken for the damaged ones.
  */
+import { setTimeout as delay } from 'node:timers/promises'
+import { HoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
 import { sql, type Transaction } from 'kysely'
 import type { BlobStore } from '../blobs/blob-store.ts'
@@ -14,16 +16,51 @@ import type { FileDigest } from '../blobs/hash-pipeline.ts'
 import type { BlobState, Row, Schema } from '../db/schema.ts'
 import type { Parts } from '../parts.ts'
 import { recordEvent, recordEvents } from './events.ts'
+import { fencedBy, takeTurn } from './nodes/turns.ts'
 
 /** What waits for each blob of each store. */
 const queues = new WeakMap<BlobStore, Map<string, Promise<unknown>>>()
 
-/** Runs `work` when nobody else works on the file of this blob: one at a time, in the order of the calls. */
-export const exclusively = <T>(
-  { blobs }: Pick<Parts, 'blobs'>,
+type ExclusiveParts = Pick<Parts, 'blobs' | 'db' | 'clock' | 'nodes' | 'log'>
+
+/**
+ * Runs `work` when nobody else works on the file of this blob: one at a time, in the order of the calls, and among several
+ * nodes one of them. `work` is to use the parts that it is given: what it commits is refused should another node have taken
+ * over. Moving bytes cannot be refused so; what a node could still move that was frozen between a look and the move is in
+ * quarantine then, whole, and verification puts it back.
+ */
+export const exclusively = <T, P extends ExclusiveParts>(
+  parts: P,
   uuid: string,
-  work: () => Promise<T>,
+  work: (parts: P) => Promise<T>,
+): Promise<T> =>
+  inOrder(parts, uuid, () => (parts.nodes.isShared ? amongNodes(parts, uuid, work) : work(parts)))
+
+const turnMs = 60_000
+const turnPauseMs = 100
+/** A node that is gone keeps its turn for `turnMs`. */
+const longestWaitMs = 90_000
+
+const amongNodes = async <T, P extends ExclusiveParts>(
+  parts: P,
+  uuid: string,
+  work: (parts: P) => Promise<T>,
 ): Promise<T> => {
+  const deadline = performance.now() + longestWaitMs
+  for (;;) {
+    const turn = await takeTurn(parts, `blob ${uuid}`, turnMs)
+    if (turn)
+      try {
+        return await work(fencedBy(parts, turn))
+      } finally {
+        await turn.release()
+      }
+    if (performance.now() > deadline) throw new HoldfastError('unavailable')
+    await delay(turnPauseMs)
+  }
+}
+
+const inOrder = <T>({ blobs }: Pick<Parts, 'blobs'>, uuid: string, work: () => Promise<T>): Promise<T> => {
   const waiting = queues.get(blobs) ?? new Map<string, Promise<unknown>>()
   queues.set(blobs, waiting)
   const turn = (waiting.get(uuid) ?? Promise.resolve()).then(work, work)
@@ -80,7 +117,7 @@ export const quarantineBlob = async (
   })
   if (!isMarked) return false
   parts.log.error({ blob: uuid, reason }, 'blob quarantined')
-  await exclusively(parts, uuid, () => setAside(parts, uuid))
+  await exclusively(parts, uuid, (own) => setAside(own, uuid))
   await countDamagedBlobs(parts)
   return true
 }

@@ -14,10 +14,22 @@ import { resumeHealing } from './healing.ts'
 
 /** Runs once at start, before the first request. May itself be interrupted and run again. */
 export const recover = async (parts: Parts): Promise<void> => {
+  const { isShared, name } = parts.nodes
+  // Waits for commits of an earlier run that the database may still be at: whoever changes a row comes before or after.
+  if (isShared)
+    await parts.db.write((trx) =>
+      trx
+        .updateTable('uploads')
+        .set((eb) => ({ uuid: eb.ref('uuid') }))
+        .where('node', '=', name)
+        .execute(),
+    )
   const rows = await parts.db.read
     .selectFrom('uploads')
     .innerJoin('namespaces', 'namespaces.name', 'uploads.namespace')
     .select(['uploads.uuid', 'namespaces.state'])
+    // Without other nodes all uploads are here, whatever this one was called when it took them.
+    .$if(isShared, (query) => query.where('uploads.node', '=', name))
     .execute()
   for (let start = 0; start < rows.length; start += atOnce)
     await Promise.all(rows.slice(start, start + atOnce).map(({ uuid }) => takeBack(parts, uuid)))
@@ -37,15 +49,20 @@ export const recover = async (parts: Parts): Promise<void> => {
 /** Uploads looked at together: a blob store may be far away. */
 const atOnce = 16
 
-/** What was being sent to the store ahead of its conversion is not known any more. Other nodes know theirs. */
+/**
+ * What was being sent to the store ahead of its conversion is not known any more. Other nodes know theirs: an upload has its row
+ * before anything of it is sent, and until it is converted.
+ */
 export const sweepBlobs = async (parts: Parts): Promise<void> => {
-  const others = await parts.db.read
-    .selectFrom('uploads')
-    .select('uuid')
-    .where('node', '<>', parts.config.nodeName)
-    .execute()
-  const theirs = new Set(others.map(({ uuid }) => uuid))
-  const count = await parts.blobs.sweep((uuid) => theirs.has(uuid))
+  const isOthers = async (uuid: string) => {
+    const row = await parts.db.read
+      .selectFrom('uploads')
+      .select('node')
+      .where('uuid', '=', uuid)
+      .executeTakeFirst()
+    return parts.nodes.isShared && row !== undefined && row.node !== parts.nodes.name
+  }
+  const count = await parts.blobs.sweep(isOthers)
   if (count > 0) parts.log.info({ count }, 'aborted what was sent to the blob store ahead of conversions')
 }
 

@@ -1,12 +1,13 @@
 /**
  * Secrets that the server makes at its first start and keeps in its data directory, in files that only its own user
- * can read. See docs/format.md.
+ * can read; with several nodes in the database, as all of them need the same. See docs/format.md.
  */
 import { randomBytes } from 'node:crypto'
 import { chmod, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileOps } from '../blobs/files.ts'
 import { dropUnfinished, writeWhole } from '../blobs/whole-file.ts'
+import type { Database, Sql } from '../db/database.ts'
 
 const tokenKeyBytes = 32
 
@@ -21,6 +22,14 @@ export const loadTokenKey = async (dataDir: string, files?: FileOps): Promise<Ui
   return new Uint8Array(key)
 }
 
+/** The key in `token.key`, if there is one, as text. */
+export const formerTokenKey = async (dataDir: string): Promise<string | undefined> =>
+  (await readFile(join(dataDir, 'token.key')).catch(() => undefined))?.toString('base64url')
+
+/** The key in `system.key`, if there is one. */
+export const formerSystemKey = async (dataDir: string): Promise<string | undefined> =>
+  (await readFile(join(dataDir, 'system.key'), 'utf8').catch(() => undefined))?.trim() || undefined
+
 /** The first key of `system` where the settings name none: one line of text in `system.key`. */
 export const loadSystemKey = async (dataDir: string, files?: FileOps): Promise<string> => {
   const path = join(dataDir, 'system.key')
@@ -28,6 +37,27 @@ export const loadSystemKey = async (dataDir: string, files?: FileOps): Promise<s
   const key = line.toString().trim()
   if (key === '') throw new Error(`${path} is empty. Remove it to have a new key made.`)
   return key
+}
+
+/** A secret that all nodes share: made by the first one that asks, or `former`, what it was while the store had one node. */
+export const sharedSecret = async (
+  db: Database,
+  name: string,
+  former?: string | undefined,
+): Promise<string> => {
+  const find = async (sql: Sql) =>
+    (await sql.selectFrom('secrets').select('value').where('name', '=', name).executeTakeFirst())?.value
+  const known = await find(db.read)
+  if (known !== undefined) return known
+  return db.write(async (trx) => {
+    const value = (await find(trx)) ?? former ?? randomBytes(32).toString('base64url')
+    await trx
+      .insertInto('secrets')
+      .values({ name, value })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    return value
+  })
 }
 
 /** Reads a file, or makes it durable and complete under its name at once. */

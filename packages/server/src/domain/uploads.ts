@@ -34,6 +34,7 @@ export const createUpload = async (
     created_at: clock.now(),
     declared_size: size ?? null,
     key_name: caller.keyName,
+    counted_bytes: 0,
   }
   await uploadFiles.create(row.uuid, size)
   try {
@@ -51,8 +52,18 @@ export const createUpload = async (
   return uploadView(row, { size: 0, lastDataAt: row.created_at }, config)
 }
 
-/** The caller's uploads, oldest first; for `system` everybody's. */
-export const listUploads = async (parts: Parts, caller: Caller): Promise<UploadView[]> => {
+/** Asks a node for those of the caller's uploads that it holds; undefined when it does not answer. */
+export type AskForUploads = (node: string) => Promise<readonly UploadView[] | undefined>
+
+/**
+ * The caller's uploads, oldest first; for `system` everybody's. Without `ask` only those of this node. Of a node that does not
+ * answer they are shown as they were last heard of.
+ */
+export const listUploads = async (
+  parts: Parts,
+  caller: Caller,
+  ask?: AskForUploads,
+): Promise<UploadView[]> => {
   const rows = await parts.db.read
     .selectFrom('uploads')
     .selectAll()
@@ -60,10 +71,25 @@ export const listUploads = async (parts: Parts, caller: Caller): Promise<UploadV
     .orderBy('created_at')
     .orderBy('uuid')
     .execute()
+  const elsewhere = new Set(
+    ask && parts.nodes.isShared
+      ? rows.map(({ node }) => node).filter((node) => node !== parts.nodes.name)
+      : [],
+  )
+  const answers = new Map(
+    await Promise.all([...elsewhere].map(async (node) => [node, await ask!(node)] as const)),
+  )
   const views = []
   for (const row of rows) {
-    const status = await parts.uploadFiles.status(row.uuid)
+    const status = elsewhere.has(row.node) ? undefined : await parts.uploadFiles.status(row.uuid)
     if (status) views.push(uploadView(row, status, parts.config))
+    else if (elsewhere.has(row.node)) {
+      const told = answers.get(row.node)
+      const view = told
+        ? told.find(({ uuid }) => uuid === row.uuid)
+        : uploadView(row, { size: row.counted_bytes, lastDataAt: row.created_at }, parts.config)
+      if (view) views.push(view)
+    }
   }
   return views
 }

@@ -23,9 +23,7 @@ export const startVerificationOfAll = async (parts: Parts, caller: Caller): Prom
 export const showVerification = async (parts: Parts, caller: Caller): Promise<VerificationView> => {
   requireSystem(caller)
   const { config } = parts
-  const job = jobsOf(parts)
-    .status()
-    .find(({ name }) => name === 'verify-blobs')
+  const job = (await jobsOf(parts).status()).find(({ name }) => name === 'verify-blobs')
   return {
     interval: config.verifyInterval,
     bytes_per_second: config.verifyRate,

@@ -65,20 +65,20 @@ const verifyQuarantined = async (
 ): Promise<Verdict | 'changed'> => {
   const { uuid } = blob
   // The operator may have put other bytes in its place; those count, else the ones that were set aside.
-  await exclusively(parts, uuid, async () => {
-    if ((await stateOf(parts, uuid)) === 'quarantined') await parts.blobs.restore(uuid)
+  await exclusively(parts, uuid, async (own) => {
+    if ((await stateOf(own, uuid)) === 'quarantined') await own.blobs.restore(uuid)
   })
   // Not within `exclusively`: an upload that heals the blob need not wait for this.
   const found = await readAndCompare(parts, blob, options)
-  return exclusively(parts, uuid, async () => {
-    if ((await stateOf(parts, uuid)) !== 'quarantined') return 'changed'
+  return exclusively(parts, uuid, async (own) => {
+    if ((await stateOf(own, uuid)) !== 'quarantined') return 'changed'
     if ('digest' in found) {
-      await markHealed(parts, uuid, found.digest, 'its stored bytes were read again and are right')
+      await markHealed(own, uuid, found.digest, 'its stored bytes were read again and are right')
       return 'healed'
     }
-    await setAside(parts, uuid)
-    await parts.db.write((trx) =>
-      trx.updateTable('blobs').set({ verified_at: parts.clock.now() }).where('uuid', '=', uuid).execute(),
+    await setAside(own, uuid)
+    await own.db.write((trx) =>
+      trx.updateTable('blobs').set({ verified_at: own.clock.now() }).where('uuid', '=', uuid).execute(),
     )
     return 'damaged'
   })

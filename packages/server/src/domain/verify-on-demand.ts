@@ -28,11 +28,11 @@ interface Verification {
 }
 
 /** By blob, the newest last; each server its own. */
-const remembered = new WeakMap<Database, Map<string, Verification>>()
+const remembered = new WeakMap<Database['read'], Map<string, Verification>>()
 
 const verificationsOf = ({ db }: Pick<Parts, 'db'>): Map<string, Verification> => {
-  const known = remembered.get(db) ?? new Map<string, Verification>()
-  remembered.set(db, known)
+  const known = remembered.get(db.read) ?? new Map<string, Verification>()
+  remembered.set(db.read, known)
   return known
 }
 

@@ -13,8 +13,9 @@ import { createBlobSender } from '../blobs/read-blob.ts'
 import { openUploadFiles } from '../blobs/upload-files.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { openMigrated, openSqlite, type SqliteSteps } from '../db/sqlite.ts'
-import { Admission } from '../domain/admission.ts'
+import { LocalAdmission } from '../domain/admission.ts'
 import { createLogins } from '../domain/logins.ts'
+import { aloneNode } from '../domain/nodes/nodes.ts'
 import { RecentFailures } from '../domain/recent-failures.ts'
 import { loadTokenKey } from '../domain/secrets.ts'
 import { createMetrics } from '../metrics.ts'
@@ -79,11 +80,12 @@ export const openWorld = async (options: WorldOptions): Promise<World> => {
     hash,
     uploadFiles,
     clock,
+    nodes: aloneNode({ name: config.nodeName, version: '0', clock }),
     log: pino({ level: 'silent' }),
     metrics: createMetrics(),
     tokenKey: await loadTokenKey(directory, files),
     logins: createLogins(),
-    admission: new Admission(),
+    admission: new LocalAdmission(),
     failures: new RecentFailures(),
     async close() {
       await uploadFiles.close()

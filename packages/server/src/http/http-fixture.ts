@@ -8,6 +8,7 @@ import { HoldfastError } from '@holdfast/api/errors'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { type Config, parseConfig } from '../config.ts'
+import { aloneNode } from '../domain/nodes/nodes.ts'
 import { RecentFailures } from '../domain/recent-failures.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Parts } from '../parts.ts'
@@ -45,6 +46,7 @@ export const startHttp = async (
     metrics: createMetrics(),
     failures: new RecentFailures(),
     clock: { now: () => Date.now() },
+    nodes: aloneNode({ name: 'node-1', version: '0', clock: { now: () => Date.now() } }),
   } as Parts
   const readAll: RawHandlers['appendUpload'] = async (_parts, _call, { raw }, reply) => {
     let size = 0

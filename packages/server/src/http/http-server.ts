@@ -20,8 +20,15 @@ const keepAliveMs = 75_000
 /** Silence in both directions after which a connection is given up, also one whose client reads no further. */
 const idleMs = 10 * 60_000
 
-/** Makes the answers of a server; `isStopping` tells whether it is going down, and takes no more work. */
-export type MakeRoutes = (isStopping: () => boolean) => Omit<Routes, 'isStopping'>
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** From now on the server says that it is not ready, and goes on as before: so that nobody new comes. */
+    sayLeaving(): void
+  }
+}
+
+/** Makes the answers of a server; `isLeaving` tells whether it is going down, or will in a moment. */
+export type MakeRoutes = (isLeaving: () => boolean) => Omit<Routes, 'isStopping'>
 
 /** Makes the instance, which speaks HTTPS if it has a certificate. `close` stops it: no new requests, those in flight are finished. */
 export const createHttp = (
@@ -79,6 +86,10 @@ export const createHttp = (
   })
   server.on('checkExpectation', (raw, response) => server.emit('request', raw, response))
 
+  let leaving = false
+  app.decorate('sayLeaving', () => {
+    leaving = true
+  })
   let stopping = false
   const isStopping = () => stopping
   app.addHook('preClose', async () => {
@@ -91,6 +102,6 @@ export const createHttp = (
   app.addHook('onResponse', async () => {
     if (stopping) setImmediate(() => server.closeIdleConnections())
   })
-  registerRoutes(app, parts, { ...makeRoutes(isStopping), isStopping })
+  registerRoutes(app, parts, { ...makeRoutes(() => leaving || stopping), isStopping })
   return app
 }

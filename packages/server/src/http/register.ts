@@ -8,9 +8,11 @@ import { routeContract } from '@holdfast/api/contract'
 import { HoldfastError } from '@holdfast/api/errors'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, RouteHandlerMethod } from 'fastify'
+import { readPassed } from '../domain/nodes/node-tokens.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { callOf } from './call.ts'
 import { sendError } from './errors.ts'
+import { mayBePassedOn, passedHeader, passOn } from './forward.ts'
 import type { Call, HandledRoute, Handler, Handlers } from './handlers.ts'
 import { RequestsInFlight } from './in-flight.ts'
 import { readJsonBody } from './json-body.ts'
@@ -31,6 +33,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     caller: Caller
+    /** Which node has passed the request on; undefined when it comes from a client. */
+    passedBy: string | undefined
   }
 }
 
@@ -84,11 +88,17 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   )
   app.setValidatorCompiler(compileValidator)
   app.decorateRequest('caller')
+  app.decorateRequest('passedBy')
   app.addHook('onRequest', async (request, reply) => {
     observe(parts, request, reply)
     // On Node's own object, so that replies which bypass Fastify carry them too.
     reply.raw.setHeader(requestIdHeader, request.id).setHeader('x-content-type-options', 'nosniff')
     requireOneHost(request.raw)
+    const passed = request.raw.headers[passedHeader]
+    if (passed !== undefined) {
+      const { method, url } = request.raw
+      request.passedBy = (await readPassed(parts, String(passed), `${method} ${url}`)).from
+    }
     // Fastify refuses Content-Types it cannot read, but nothing here depends on them.
     delete request.raw.headers['content-type']
   })
@@ -133,6 +143,13 @@ const registerRoute = (
       if (reply.raw.destroyed) leave()
       else reply.raw.once('close', leave)
     },
+    // After validation: what is refused for its form is refused here.
+    ...(parts.nodes.isShared &&
+      mayBePassedOn(name) && {
+        preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
+          if (request.passedBy === undefined && (await passOn(parts, name, request, reply))) return reply
+        },
+      }),
     handler: handlerOf(parts, routes, name),
   }
   const schema = {

@@ -16,6 +16,12 @@ export const deferContinue = (raw: IncomingMessage, response: ServerResponse): v
 /** Whether the client still waits to be told to send the body. */
 export const isAwaitingContinue = (raw: IncomingMessage): boolean => awaitingContinue.has(raw)
 
+/** Tells a client that waits for it to send the body. */
+export const tellToContinue = (raw: IncomingMessage): void => {
+  awaitingContinue.get(raw)?.writeContinue()
+  awaitingContinue.delete(raw)
+}
+
 /** Whether the request announces a body that is not empty. */
 export const announcesBody = (raw: IncomingMessage): boolean =>
   raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0
@@ -70,8 +76,7 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     const raw = this.#raw
-    awaitingContinue.get(raw)?.writeContinue()
-    awaitingContinue.delete(raw)
+    tellToContinue(raw)
     if (this.#lent) giveBack(this.#lent)
     this.#lent = undefined
     for (;;) {

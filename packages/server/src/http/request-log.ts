@@ -43,6 +43,7 @@ export const observe = (
         sent: now.sent - before.sent,
         namespace: namespace || undefined,
         address: request.ip,
+        passedBy: request.passedBy,
         ...(reply.raw.writableFinished ? {} : { aborted: true }),
       },
       'request',

@@ -21,7 +21,12 @@ const addedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
   'headBlobData',
 ])
 /** Of paths that the original does not have. */
-const unknownRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>(['showUsage', 'setLimits'])
+const unknownRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
+  'showUsage',
+  'setLimits',
+  'listNodes',
+  'forgetNode',
+])
 const pagedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
   'listArtifacts',
   'listVersions',

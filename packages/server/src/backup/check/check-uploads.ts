@@ -11,10 +11,16 @@ import { type CheckWork, noteFault } from './faults.ts'
 /** What an upload's files end in; see paths.ts. */
 const kinds: readonly string[] = ['data', 'state', 'sent']
 
-/** Looks at every upload. */
+/** Looks at every upload of this node. */
 export const checkUploads = async (work: CheckWork): Promise<void> => {
   const { parts, signal, report } = work
-  const rows = await parts.db.read.selectFrom('uploads').select('uuid').execute()
+  const { isShared, name } = parts.nodes
+  const rows = await parts.db.read
+    .selectFrom('uploads')
+    .select('uuid')
+    // Those of other nodes have their files there.
+    .$if(isShared, (query) => query.where('node', '=', name))
+    .execute()
   for (const { uuid } of rows) {
     signal.throwIfAborted()
     report.checked_uploads++

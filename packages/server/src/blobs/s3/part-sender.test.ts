@@ -170,7 +170,7 @@ test('parts that the store has lost are sent again', async () => {
     sums: 'md5',
     warn: () => {},
   })
-  expect(await other.sweep(() => false)).toBe(1)
+  expect(await other.sweep(async () => false)).toBe(1)
   await expect(store.adopt(uuid, path, sumsOf(bytes))).rejects.toMatchObject({
     code: 'blob_store_unavailable',
   })
@@ -183,14 +183,14 @@ test('what an upload leaves is aborted with it, and what a crash leaves by the s
   await grow(bytes, bytes.length)
   await answered(1)
   expect(await connection.unfinished()).toEqual([`blobs/${uuid}`])
-  expect(await store.parts.sweep(() => false)).toBe(0)
+  expect(await store.parts.sweep(async () => false)).toBe(0)
   const afterCrash = await openS3Store({ connection, prefix: connection.prefix })
-  expect(await afterCrash.parts.sweep((other) => other === uuid)).toBe(0)
+  expect(await afterCrash.parts.sweep(async (other) => other === uuid)).toBe(0)
   await store.parts.gone(uuid)
   expect(await connection.unfinished()).toEqual([])
   await grow(Buffer.alloc(0), bytes.length)
   await answered(2)
-  expect(await afterCrash.parts.sweep(() => false)).toBe(1)
+  expect(await afterCrash.parts.sweep(async () => false)).toBe(1)
   await store.parts.gone(uuid)
 })
 

@@ -123,12 +123,12 @@ export class PartSender {
   }
 
   /** Aborts what nobody here knows of, unless it is to be kept. Resolves with how many that were. */
-  async sweep(isKept: (uuid: string) => boolean): Promise<number> {
+  async sweep(isKept: (uuid: string) => Promise<boolean>): Promise<number> {
     const { names } = this.#options
     let count = 0
     for await (const upload of listUploads(this.#options, names.blobs)) {
       const uuid = names.uuidOf(upload.key)
-      if (!uuid || isKept(uuid) || this.#growing.has(uuid)) continue
+      if (!uuid || this.#growing.has(uuid) || (await isKept(uuid)) || this.#growing.has(uuid)) continue
       await abortUpload(this.#options, upload)
       count++
     }

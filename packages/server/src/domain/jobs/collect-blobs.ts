@@ -169,14 +169,14 @@ const removeFiles = async (parts: Parts, signal: AbortSignal): Promise<number> =
 }
 
 /** How far the sweep of each server has come. */
-const sweptTo = new WeakMap<Parts['db'], string>()
+const sweptTo = new WeakMap<Parts['db']['read'], string>()
 
 /**
  * Whoever removes a version calls `noteUnreferenced`. Should that ever be forgotten, blobs would stay for good, so
  * each run also looks at some rows, by and by at all, and corrects what it finds, in both directions.
  */
 const sweep = async (parts: Parts): Promise<number> => {
-  const from = sweptTo.get(parts.db) ?? ''
+  const from = sweptTo.get(parts.db.read) ?? ''
   const window = await parts.db.read
     .selectFrom('blobs')
     .select(['uuid', 'unreferenced_at', (eb) => sql<number>`${isReferenced(eb)}`.as('referenced')])
@@ -185,8 +185,8 @@ const sweep = async (parts: Parts): Promise<number> => {
     .orderBy('uuid')
     .limit(sweepSize)
     .execute()
-  if (window.length < sweepSize) sweptTo.delete(parts.db)
-  else sweptTo.set(parts.db, window.at(-1)!.uuid)
+  if (window.length < sweepSize) sweptTo.delete(parts.db.read)
+  else sweptTo.set(parts.db.read, window.at(-1)!.uuid)
 
   const lost = window.filter((row) => !row.referenced && row.unreferenced_at === null).map((row) => row.uuid)
   const found = window.filter((row) => row.referenced && row.unreferenced_at !== null).map((row) => row.uuid)

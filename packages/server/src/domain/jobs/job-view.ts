@@ -9,17 +9,15 @@ import { type JobStatus, jobsOf } from './job.ts'
 import { withinTime } from './scheduler.ts'
 
 /** All jobs, in the order in which the server starts them. */
-export const listJobs = (parts: Parts, caller: Caller): JobView[] => {
+export const listJobs = async (parts: Parts, caller: Caller): Promise<JobView[]> => {
   requireSystem(caller)
-  return jobsOf(parts).status().map(jobView)
+  return (await jobsOf(parts).status()).map(jobView)
 }
 
 /** One job; throws `job_not_found`. */
-export const showJob = (parts: Parts, caller: Caller, name: string): JobView => {
+export const showJob = async (parts: Parts, caller: Caller, name: string): Promise<JobView> => {
   requireSystem(caller)
-  const found = jobsOf(parts)
-    .status()
-    .find((job) => job.name === name)
+  const found = (await jobsOf(parts).status()).find((job) => job.name === name)
   if (!found) throw new HoldfastError('job_not_found')
   return jobView(found)
 }
@@ -32,7 +30,7 @@ export const runJob = async (
   waitMs: number,
 ): Promise<JobRunView> => {
   requireSystem(caller)
-  const run = jobsOf(parts).run(name)
+  const run = await jobsOf(parts).run(name)
   if (!run) throw new HoldfastError('job_not_found')
   // How it ends is in the status, a failure included.
   const settled = run.ended.then(
@@ -40,7 +38,7 @@ export const runJob = async (
     () => {},
   )
   if (waitMs > 0) await withinTime(settled, waitMs)
-  return { ...showJob(parts, caller, name), run: run.number }
+  return { ...(await showJob(parts, caller, name)), run: run.number }
 }
 
 const jobView = ({ name, interval, isRunning, waiting, runs, nextAt, last }: JobStatus): JobView => ({

@@ -1,11 +1,9 @@
 import type { Parts } from '../../parts.ts'
-import type { AskedRun, Job, JobReport, JobStatus, LastRun } from './job.ts'
+import type { AskedRun, Job, JobReport, JobRunner, JobStatus, LastRun } from './job.ts'
+import { observeRun } from './observe-run.ts'
 
-/** Pause between the first starts of the jobs, in ms, so that they do not all run in the same moment ever after. */
-const stagger = 500
-
-/** Runs one job: at its interval, on demand, and never twice at a time. */
-export class Runner {
+/** Runs one job of the only node: at its interval, on demand, and never twice at a time. */
+export class Runner implements JobRunner {
   readonly #parts: Parts
   readonly #job: Job
   readonly #stopped = new AbortController()
@@ -21,10 +19,10 @@ export class Runner {
   #last: LastRun | undefined
   #nextAt: number | undefined
 
-  constructor(parts: Parts, job: Job, place: number) {
+  constructor(parts: Parts, job: Job, firstDelayMs: number) {
     this.#parts = parts
     this.#job = job
-    this.#wait((place + 1) * stagger)
+    this.#wait(firstDelayMs)
   }
 
   poke(): void {
@@ -48,12 +46,12 @@ export class Runner {
   }
 
   /** The same, but a run that still waits for its turn serves this call, too. */
-  runSoon(): AskedRun {
+  async runSoon(): Promise<AskedRun> {
     const ended = this.#pending > 1 ? this.#latest! : this.runNow()
     return { number: this.#ended + this.#pending, ended }
   }
 
-  status(): JobStatus {
+  async status(): Promise<JobStatus> {
     return {
       name: this.#job.name,
       interval: this.#job.interval(this.#parts.config),
@@ -92,36 +90,10 @@ export class Runner {
 
   async #run(): Promise<JobReport> {
     this.#stopped.signal.throwIfAborted()
-    const { log } = this.#parts
-    const job = this.#job.name
     this.#isRunning = true
-    const finish = this.#begin()
-    try {
-      const report = await this.#job.run(this.#parts, this.#stopped.signal)
-      finish({ outcome: 'done', report })
-      const isIdle = Object.values(report).every((figure) => figure === 0)
-      log[isIdle ? 'debug' : 'info']({ job, ...report }, `job ${job} ${isIdle ? 'had nothing to do' : 'ran'}`)
-      return report
-    } catch (error) {
-      if (this.#stopped.signal.aborted) finish({ outcome: 'stopped' })
-      else {
-        finish({ outcome: 'failed', error: error instanceof Error ? error.message : String(error) })
-        log.error({ job, err: error }, `job ${job} failed`)
-      }
-      throw error
-    }
-  }
-
-  /** Measures a run; the result is called at its end. */
-  #begin(): (end: Pick<LastRun, 'outcome' | 'report' | 'error'>) => void {
-    const number = this.#ended + 1
-    const startedAt = this.#parts.clock.now()
-    const began = performance.now()
-    return (end) => {
+    return observeRun(this.#parts, this.#job, this.#stopped.signal, this.#ended + 1, (end) => {
       this.#isRunning = false
-      const duration = (performance.now() - began) / 1000
-      this.#last = { number, startedAt, duration, ...end }
-      this.#parts.metrics.jobSeconds.labels(this.#job.name, end.outcome).observe(duration)
-    }
+      this.#last = end
+    })
   }
 }

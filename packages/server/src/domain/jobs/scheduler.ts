@@ -6,18 +6,27 @@ import type { Parts } from '../../parts.ts'
 import { countDamagedBlobs } from '../quarantine.ts'
 import { collectBlobsJob } from './collect-blobs.ts'
 import { digestBlobsJob } from './digest-blobs.ts'
+import { expireLostUploadsJob } from './expire-lost-uploads.ts'
 import { expireUploadsJob } from './expire-uploads.ts'
-import { type Job, type JobControl, type JobName, type JobReport, setJobControl } from './job.ts'
+import {
+  type Job,
+  type JobControl,
+  type JobName,
+  type JobReport,
+  type JobRunner,
+  setJobControl,
+} from './job.ts'
 import { pruneHistoryJob } from './prune-history.ts'
 import { runFetchesJob } from './run-fetches.ts'
 import { Runner } from './runner.ts'
 import { sampleUsageJob } from './sample-usage.ts'
+import { SharedRunner } from './shared-runner.ts'
 import { verifyBlobsJob } from './verify-blobs.ts'
 
 export { type JobName, type JobReport, pokeJob } from './job.ts'
 
 /** All jobs of a server. */
-const allJobs: readonly Job[] = [
+const aloneJobs: readonly Job[] = [
   expireUploadsJob,
   collectBlobsJob,
   digestBlobsJob,
@@ -26,6 +35,11 @@ const allJobs: readonly Job[] = [
   verifyBlobsJob,
   sampleUsageJob,
 ]
+/** There are no uploads of other nodes where there are no other nodes. */
+const sharedJobs: readonly Job[] = [...aloneJobs, expireLostUploadsJob]
+
+/** Between the first starts of the jobs, so that they do not all run in the same moment ever after. */
+const staggerMs = 500
 
 export interface Jobs {
   /** Lets running jobs finish their current step, waits for them a bounded time, and starts no more. */
@@ -35,13 +49,22 @@ export interface Jobs {
 }
 
 /** Begins to run the jobs in the background; their first runs come soon, one after the other. */
-export const startJobs = (parts: Parts, jobs: readonly Job[] = allJobs): Jobs => {
-  const runners = new Map<string, Runner>(jobs.map((job, place) => [job.name, new Runner(parts, job, place)]))
+export const startJobs = (
+  parts: Parts,
+  jobs: readonly Job[] = parts.nodes.isShared ? sharedJobs : aloneJobs,
+): Jobs => {
+  const runnerOf = (job: Job, place: number): JobRunner => {
+    const firstDelayMs = (place + 1) * staggerMs
+    return parts.nodes.isShared
+      ? new SharedRunner(parts, job, firstDelayMs)
+      : new Runner(parts, job, firstDelayMs)
+  }
+  const runners = new Map(jobs.map((job, place) => [job.name as string, runnerOf(job, place)]))
   const errands = new Errands()
   const control: JobControl = {
     poke: (name) => runners.get(name)?.poke(),
     run: (name) => runners.get(name)?.runSoon(),
-    status: () => [...runners.values()].map((runner) => runner.status()),
+    status: () => Promise.all([...runners.values()].map((runner) => runner.status())),
     once: (key, work) => errands.once(key, work),
   }
   setJobControl(parts, control)

@@ -13,13 +13,13 @@ const checkParts = async ({ config, db }: Parts): Promise<void> => {
   await access(config.dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** Makes the handlers; `isStopping` tells whether the server is going down. */
-export const serverHandlers = (isStopping: () => boolean) =>
+/** Makes the handlers; `isLeaving` tells whether the server is going down, or will in a moment. */
+export const serverHandlers = (isLeaving: () => boolean) =>
   ({
     showHealth: async () => ({ status: 'ok' }),
 
     showReadiness: async (parts) => {
-      if (isStopping()) throw new HoldfastError('unavailable', { message: 'the server is stopping' })
+      if (isLeaving()) throw new HoldfastError('unavailable', { message: 'the server is stopping' })
       await checkParts(parts).catch((cause: unknown) => {
         throw new HoldfastError('unavailable', { message: 'the server is not ready', cause })
       })
