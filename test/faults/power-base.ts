@@ -15,7 +15,7 @@ import {
 import type { WorkClock } from './power-work.ts'
 
 /** In memory where there is such a filesystem: what matters here is what is written, not where. */
-const temporary = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+export const temporary = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 /** What stands for the boot in which everything begins. */
 export const firstBoot = 1
 

@@ -14,6 +14,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { Random, Report, readOptions } from './harness.ts'
+import { tryBackups } from './power-backup.ts'
 import { PowerLab, stepsOf } from './power-lab.ts'
 import { randomWork, scripts } from './power-scripts.ts'
 
@@ -54,6 +55,16 @@ for (const script of scripts) {
     report.count('steps killed at before a power cut')
   }
   documented.delete(script.name)
+}
+for (const { name, steps, states } of await tryBackups(report, random.fork(), isLong ? 16 : 4)) {
+  console.log(`${name}: ${steps.length} steps, ${states} states`)
+  if (process.env.SHOW_STEPS) console.log(steps.map((step) => `    ${step}`).join('\n'))
+  report.check(
+    documented.get(name)?.join('\n') === steps.join('\n'),
+    () => `docs/durability.md has other steps for "${name}":\n${steps.join('\n')}`,
+  )
+  report.count('named steps', steps.length)
+  documented.delete(name)
 }
 report.check(documented.size === 0, () => `docs/durability.md has unknown steps: ${[...documented.keys()]}`)
 

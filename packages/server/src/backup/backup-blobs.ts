@@ -1,10 +1,10 @@
 /**
  * The blobs of a backup: what its database names is brought there, what it does not name is removed.
  */
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { realFiles } from '../blobs/files.ts'
+import type { FileOps } from '../blobs/files.ts'
 import { dataPaths, isFileUuid } from '../blobs/paths.ts'
+import { unlinkIfThere } from '../blobs/whole-file.ts'
 import { exclusively } from '../domain/quarantine.ts'
 import type { RemovalHold } from '../domain/removal-hold.ts'
 import type { Parts } from '../parts.ts'
@@ -53,6 +53,7 @@ const maxTold = 100
 export interface BlobsToPlace {
   readonly parts: Parts
   readonly directory: string
+  readonly files: FileOps
   readonly database: CopiedDatabase
   readonly hold: RemovalHold
   /** When the newest finished backup here copied its database; 0 without one. Later healings replaced bytes. */
@@ -63,16 +64,16 @@ export interface BlobsToPlace {
 
 /** Brings every blob that the database names to the backup. They are durable there when it resolves. */
 export const placeBlobs = async (work: BlobsToPlace): Promise<void> => {
-  const { directory, database, hold, figures, signal } = work
+  const { directory, files, database, hold, figures, signal } = work
   const paths = backupPaths(directory)
   Object.assign(figures, prefixed(await database.totals()))
-  await realFiles.makeDirectory(paths.blobs)
+  await files.makeDirectory(paths.blobs)
   const made = new Set<string>()
   for (let lot = database.blobsAfter('', lotSize); lot.length > 0; ) {
     const touched = new Set<string>()
     const place = async (blob: CopiedBlob) => {
       const blobDirectory = paths.blobDirectory(blob.uuid)
-      if (!made.has(blobDirectory)) await realFiles.makeDirectory(blobDirectory)
+      if (!made.has(blobDirectory)) await files.makeDirectory(blobDirectory)
       made.add(blobDirectory)
       if (await placeBlob(work, blob)) touched.add(blobDirectory)
     }
@@ -81,12 +82,12 @@ export const placeBlobs = async (work: BlobsToPlace): Promise<void> => {
       await allOf(lot.slice(start, start + atOnce).map(place))
     }
     // Together: the file system then writes its journal once for many of them.
-    await allOf([...touched].map((each) => realFiles.syncDirectory(each)))
+    await allOf([...touched].map((each) => files.syncDirectory(each)))
     const last = lot.at(-1)!.uuid
     hold.advance(last)
     lot = database.blobsAfter(last, lotSize)
   }
-  await realFiles.syncDirectory(paths.blobs)
+  await files.syncDirectory(paths.blobs)
 }
 
 /** Like `Promise.all`, but nothing is still at work when it rejects. */
@@ -101,9 +102,9 @@ const prefixed = ({ blobs, bytes }: { blobs: number; bytes: number }) => ({
 
 /** Tells whether a name was added or replaced. */
 const placeBlob = async (work: BlobsToPlace, blob: CopiedBlob): Promise<boolean> => {
-  const { directory, previousAt, figures } = work
+  const { directory, files, previousAt, figures } = work
   const target = backupPaths(directory).blob(blob.uuid)
-  const isThere = (await realFiles.stat(target))?.size === blob.size
+  const isThere = (await files.stat(target))?.size === blob.size
   // What was taken before its healing may share its bytes with the damaged file.
   const isOld = blob.healed_at !== null && blob.healed_at >= previousAt
   let placed = false
@@ -127,17 +128,17 @@ const placeBlob = async (work: BlobsToPlace, blob: CopiedBlob): Promise<boolean>
 }
 
 const takeFile = async (
-  { parts, figures, signal }: BlobsToPlace,
+  { parts, files, figures, signal }: BlobsToPlace,
   { uuid, size }: CopiedBlob,
   target: string,
 ): Promise<void> => {
   const source = dataPaths(parts.config.dataDir).blob(uuid)
-  const found = await realFiles.stat(source)
+  const found = await files.stat(source)
   if (found?.size !== size)
     throw new SourceError(
       found ? `its file has ${found.size} bytes instead of ${size}` : 'its file is missing',
     )
-  if (await linkFile(source, target)) {
+  if (await linkFile(source, target, files)) {
     figures.linked_blobs++
     figures.bytes_done += size
     return
@@ -163,17 +164,18 @@ export const pruneBlobs = async (
   directory: string,
   database: CopiedDatabase,
   signal: AbortSignal,
+  files: FileOps,
 ): Promise<number> => {
   const { blobs } = backupPaths(directory)
   let removed = 0
-  for (const prefix of await readdir(blobs)) {
+  for (const prefix of await files.list(blobs)) {
     if (!/^[0-9a-f]{2}$/.test(prefix)) continue
-    for (const name of await readdir(join(blobs, prefix))) {
+    for (const name of await files.list(join(blobs, prefix))) {
       signal.throwIfAborted()
       const isBlob = isFileUuid(name) && name.startsWith(prefix)
       const isLeftover = name.endsWith('.new') && isFileUuid(name.slice(0, -4))
       if (isLeftover || (isBlob && !database.has(name))) {
-        await rm(join(blobs, prefix, name), { force: true })
+        await unlinkIfThere(files, join(blobs, prefix, name))
         if (isBlob) removed++
       }
     }

@@ -13,10 +13,11 @@
  * A repetition adds blobs and a database of its own beside the old one, then replaces `backup.json` in one step, and only
  * then removes what the new database does not name. So at every moment there is either no finished backup or a whole one.
  */
-import { readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { realFiles } from '../blobs/files.ts'
+import { type FileOps, realFiles } from '../blobs/files.ts'
 import { dataPaths } from '../blobs/paths.ts'
+import { unlinkIfThere } from '../blobs/whole-file.ts'
 
 export const backupFormat = 1
 
@@ -101,7 +102,7 @@ export const readIfThere = async (path: string): Promise<string | undefined> => 
 }
 
 /** Removes a file durably; not an error when it is not there. */
-export const removeDurably = async (path: string): Promise<void> => {
-  await rm(path, { force: true })
-  await realFiles.syncDirectory(dirname(path))
+export const removeDurably = async (path: string, files: FileOps = realFiles): Promise<void> => {
+  await unlinkIfThere(files, path)
+  await files.syncDirectory(dirname(path))
 }

@@ -17,11 +17,11 @@
  * Unfinished uploads are not in a backup: their clients still have the bytes and begin anew.
  */
 import { randomUUID } from 'node:crypto'
-import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { lstat, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { realFiles } from '../blobs/files.ts'
+import { type FileOps, realFiles } from '../blobs/files.ts'
 import { dataPaths } from '../blobs/paths.ts'
-import { writeWhole } from '../blobs/whole-file.ts'
+import { unfinished, unlinkIfThere, writeWhole } from '../blobs/whole-file.ts'
 import { holdRemovals } from '../domain/removal-hold.ts'
 import type { Parts } from '../parts.ts'
 import { type BackupFigures, placeBlobs, pruneBlobs } from './backup-blobs.ts'
@@ -45,18 +45,20 @@ export interface BackupWork {
   readonly storeId: string
   readonly figures: BackupFigures
   readonly signal: AbortSignal
+  /** For tests that listen to its steps. */
+  readonly files?: FileOps
   onPhase(phase: BackupPhase): void
 }
 
 /** Makes or renews a backup. Throws `BackupError` when the directory holds something else. */
 export const makeBackup = async (parts: Parts, work: BackupWork): Promise<BackupManifest> => {
-  const { directory, storeId, figures, signal } = work
+  const { directory, storeId, figures, signal, files = realFiles } = work
   const paths = backupPaths(directory)
-  const previous = await prepareDirectory(directory, storeId)
+  const previous = await prepareDirectory(files, directory, storeId)
   const id = randomUUID()
   const startedAt = parts.clock.now()
-  await writeWhole(paths.unfinished, describe({ id, store: storeId, started_at: startedAt }))
-  await removeDatabases(directory, previous?.database)
+  await writeWhole(paths.unfinished, describe({ id, store: storeId, started_at: startedAt }), files)
+  await removeDatabases(files, directory, previous?.database)
 
   const hold = holdRemovals(parts)
   let database: ReturnType<typeof openCopiedDatabase> | undefined
@@ -68,6 +70,7 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
     await placeBlobs({
       parts,
       directory,
+      files,
       database,
       hold,
       previousAt: previous?.started_at ?? 0,
@@ -77,7 +80,7 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
     hold.release()
 
     work.onPhase('finishing')
-    await copySecrets(parts, directory)
+    await copySecrets(files, parts, directory)
     const { size, sha512 } = await digestOf(parts, paths.database(id), signal)
     const manifest: BackupManifest = {
       format: backupFormat,
@@ -94,10 +97,10 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
       damaged_blobs: figures.damaged_blobs,
       damaged: figures.damaged,
     }
-    await writeWhole(paths.manifest, describe(manifest))
-    figures.removed_blobs = await pruneBlobs(directory, database, signal)
-    await removeDatabases(directory, manifest.database)
-    await removeDurably(paths.unfinished)
+    await writeWhole(paths.manifest, describe(manifest), files)
+    figures.removed_blobs = await pruneBlobs(directory, database, signal, files)
+    await removeDatabases(files, directory, manifest.database)
+    await removeDurably(paths.unfinished, files)
     return manifest
   } finally {
     hold.release()
@@ -108,19 +111,27 @@ export const makeBackup = async (parts: Parts, work: BackupWork): Promise<Backup
 const describe = (content: object): Buffer => Buffer.from(`${JSON.stringify(content, null, 2)}\n`)
 
 /** The newest finished backup in the directory, if it is one of this store. */
-const prepareDirectory = async (directory: string, storeId: string): Promise<BackupManifest | undefined> => {
-  try {
-    await mkdir(directory, { mode: 0o700 })
-    await realFiles.syncDirectory(dirname(directory))
-    return undefined
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
+const prepareDirectory = async (
+  files: FileOps,
+  directory: string,
+  storeId: string,
+): Promise<BackupManifest | undefined> => {
   // A link could lead anywhere.
-  if (!(await lstat(directory)).isDirectory()) throw new BackupError(`${directory} is not a directory`)
+  const found = await lstat(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (!found) {
+    await files.makeDirectory(directory)
+    await files.syncDirectory(dirname(directory))
+    return undefined
+  }
+  if (!found.isDirectory()) throw new BackupError(`${directory} is not a directory`)
   const previous = await readManifest(directory)
+  // All that there is when a first backup was cut short in its first step.
+  const firstFile = basename(unfinished(backupPaths(directory).unfinished))
   const store = previous?.store ?? (await storeOfUnfinished(directory))
-  if (store === undefined && (await readdir(directory)).length > 0)
+  if (store === undefined && (await files.list(directory)).some((name) => name !== firstFile))
     throw new BackupError(`${directory} holds something that is not a backup`)
   if (store !== undefined && store !== storeId)
     throw new BackupError(`${directory} holds the backup of another store`)
@@ -137,14 +148,18 @@ const storeOfUnfinished = async (directory: string): Promise<string | undefined>
 }
 
 /** Removes databases that no finished backup needs, but for one. */
-const removeDatabases = async (directory: string, except: string | undefined): Promise<void> => {
-  for (const name of await readdir(directory))
+const removeDatabases = async (
+  files: FileOps,
+  directory: string,
+  except: string | undefined,
+): Promise<void> => {
+  for (const name of await files.list(directory))
     if (name !== except && (databaseName.test(name) || name.endsWith('.new')))
-      await rm(join(directory, name), { force: true })
+      await unlinkIfThere(files, join(directory, name))
 }
 
 /** Without them every token would be void, and `system` would get another first key. */
-const copySecrets = async (parts: Parts, directory: string): Promise<void> => {
+const copySecrets = async (files: FileOps, parts: Parts, directory: string): Promise<void> => {
   const { tokenKey, systemKey } = dataPaths(parts.config.dataDir)
   for (const from of [tokenKey, systemKey]) {
     const content = await readFile(from).catch((error: NodeJS.ErrnoException) => {
@@ -153,8 +168,8 @@ const copySecrets = async (parts: Parts, directory: string): Promise<void> => {
       throw error
     })
     const to = join(directory, basename(from))
-    if (content !== undefined) await writeWhole(to, content)
-    else await removeDurably(to)
+    if (content !== undefined) await writeWhole(to, content, files)
+    else await removeDurably(to, files)
   }
 }
 

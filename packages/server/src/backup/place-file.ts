@@ -3,8 +3,9 @@
  */
 import type { Hash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, link, open, rename, rm } from 'node:fs/promises'
-import { errnoOf } from '../blobs/files.ts'
+import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { errnoOf, type FileOps, realFiles } from '../blobs/files.ts'
+import { unlinkIfThere } from '../blobs/whole-file.ts'
 
 const bufferSize = 4 * 1024 * 1024
 
@@ -17,20 +18,20 @@ export class SourceError extends Error {
  * Gives the file a second name at `to`, replacing what is there. False where the file system cannot (another one,
  * too many names, no such thing). The name is durable after its directory was synced.
  */
-export const linkFile = async (from: string, to: string): Promise<boolean> => {
+export const linkFile = async (from: string, to: string, files: FileOps = realFiles): Promise<boolean> => {
   const temporary = `${to}.new`
-  await rm(temporary, { force: true })
+  await unlinkIfThere(files, temporary)
   try {
-    await link(from, temporary)
+    await files.link(from, temporary)
   } catch (error) {
     if (['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoOf(error) ?? ''))
       return false
     if (errnoOf(error) === 'ENOENT') throw new SourceError(`${from} is missing`, { cause: error })
     throw error
   }
-  await rename(temporary, to)
+  await files.rename(temporary, to)
   // To rename one name of a file over another one of the same file does nothing.
-  await rm(temporary, { force: true })
+  await unlinkIfThere(files, temporary)
   return true
 }
 

@@ -13,6 +13,8 @@ export interface FileOps {
   open(path: string, how: 'read' | 'write' | 'create'): Promise<OpenFile>
   /** Replaces `to`. Durable only after `syncDirectory` of both parents. */
   rename(from: string, to: string): Promise<void>
+  /** Gives a file a second name, `to`, which must not be there (EEXIST). Durable only after `syncDirectory` of its parent. */
+  link(from: string, to: string): Promise<void>
   /** A missing file is an error (ENOENT). Durable only after `syncDirectory` of the parent. */
   unlink(path: string): Promise<void>
   /** Makes the directory and missing parents, mode 0700; not an error when it is there. */
@@ -88,6 +90,7 @@ const openFile = async (path: string, how: keyof typeof flags): Promise<OpenFile
 export const realFiles: FileOps = {
   open: openFile,
   rename: fs.rename,
+  link: fs.link,
   unlink: fs.unlink,
   async makeDirectory(path) {
     await fs.mkdir(path, { recursive: true, mode: 0o700 })

@@ -33,7 +33,8 @@ export const writeWhole = async (
 export const dropUnfinished = (path: string, files: FileOps = realFiles): Promise<void> =>
   unlinkIfThere(files, unfinished(path))
 
-const unfinished = (path: string): string => `${path}.new`
+/** Where `writeWhole` writes before it has all. */
+export const unfinished = (path: string): string => `${path}.new`
 
 /** Removes a name; not an error when it is gone. Durable only after `syncDirectory` of the parent. */
 export const unlinkIfThere = async (files: FileOps, path: string): Promise<void> => {

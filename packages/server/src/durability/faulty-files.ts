@@ -38,6 +38,7 @@ export class FaultyFiles {
       ...files,
       open: async (path, how) => wrapFile(await this.#do(`open ${how}`, () => files.open(path, how))),
       rename: (from, to) => this.#do('rename', () => files.rename(from, to)),
+      link: (from, to) => this.#do('link', () => files.link(from, to)),
       unlink: (path) => this.#do('unlink', () => files.unlink(path)),
       makeDirectory: (path) => this.#do('make directory', () => files.makeDirectory(path)),
       syncDirectory: (path) => this.#do('sync directory', () => files.syncDirectory(path)),

@@ -104,6 +104,16 @@ export class Recording<Note = unknown, Database = unknown> {
         this.#names.delete(source)
         this.#names.set(target, number!)
       },
+      link: async (from, to) => {
+        const [source, target] = [within(from), within(to)]
+        const number = this.#names.get(source)
+        await this.#effect(
+          `link ${source} to ${target}`,
+          { kind: 'names', changes: [{ path: target, to: number }] },
+          () => files.link(from, to),
+        )
+        this.#names.set(target, number!)
+      },
       unlink: async (path) => {
         const name = within(path)
         await this.#effect(
