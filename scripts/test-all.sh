@@ -102,6 +102,7 @@ lane_scale_out() {
   configuration 's3' over_s3
   suite 'postgres and s3: acceptance' over_both npx vitest run --project main test/acceptance
   suite 'postgres and s3: official client' over_both official_client test/interop/test_{apiclient,commands,large}.py
+  suite 'nodes' over_both npx vitest run --project nodes
   scripts/start-s3.sh stop "$work/versitygw" KILL
   [ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate
 }

@@ -20,6 +20,7 @@ let one: Session
 
 beforeAll(async () => {
   server = await startServer({
+    isDirect: true,
     settings: {
       HOLDFAST_REQUEST_TIMEOUT: '2',
       HOLDFAST_UPLOAD_STALL: '2',

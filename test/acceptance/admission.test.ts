@@ -20,6 +20,7 @@ let one: Session
 
 beforeAll(async () => {
   server = await startServer({
+    isDirect: true,
     settings: {
       HOLDFAST_MAX_APPEND_SIZE: '3 TiB',
       HOLDFAST_MAX_FILE_SIZE: '4 TiB',

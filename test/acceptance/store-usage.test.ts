@@ -10,7 +10,7 @@ let system: Session
 let one: Session
 
 beforeAll(async () => {
-  server = await startServer({ settings: { HOLDFAST_JOB_INTERVAL: '1000000' } })
+  server = await startServer({ isDirect: true, settings: { HOLDFAST_JOB_INTERVAL: '1000000' } })
   system = await login(server.url, 'system', server.systemKey)
   one = await createNamespace(server.url, system)
 })

@@ -17,6 +17,8 @@ const longForms: Readonly<Record<string, number>> = {
   load: 120,
   postgres: 500,
   s3: 300,
+  nodes: 500,
+  'rolling-restart': 30,
 }
 
 const wanted = process.argv.slice(2)

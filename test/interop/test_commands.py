@@ -120,7 +120,7 @@ def test_events(cli, tmp_path):
     uuid = uploaded(cli, tmp_path, 'eventful', b'eventful')
     uploaded(cli, tmp_path, 'eventful', b'eventful too')
     events = cli.json('artifact', 'events', uuid)
-    assert len(events) >= 2 and all(e['fqdn'] == 'node-1' for e in events)
+    assert len(events) >= 2 and all(e['fqdn'].startswith('node-') for e in events)
     assert cli.json('artifact', 'events', uuid, '--limit', 1) == events[:1]
     only = cli.json('artifact', 'events', uuid, '--type', events[0]['type'])
     assert only and {e['type'] for e in only} == {events[0]['type']}

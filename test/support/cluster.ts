@@ -72,8 +72,12 @@ export const startCluster = async (
   return {
     url: balancer?.url ?? first.url,
     dataDir,
-    pid: first.pid,
-    process: first.process,
+    get pid() {
+      return nodes[0]!.pid
+    },
+    get process() {
+      return nodes[0]!.process
+    },
     systemKey: first.systemKey,
     nodes,
     output: () => nodes.map((node) => node.output()).join(''),

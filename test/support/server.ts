@@ -21,6 +21,8 @@ const stopTimeoutMs = 20_000
 
 export interface RunningServer {
   readonly url: string
+  /** Where it is several: see cluster.ts. */
+  readonly nodes?: readonly RunningServer[]
   readonly dataDir: string
   readonly pid: number
   readonly process: ChildProcess
