@@ -47,7 +47,7 @@ prepare() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq &&
     apt-get install -y -qq python3-venv qemu-utils debian-installer-12-netboot-amd64 grub-pc-bin grub-common xorriso mtools \
-      file zsh fish postgresql nginx-light iproute2 wrk >/dev/null &&
+      file zsh fish postgresql nginx-light caddy openssl iproute2 wrk >/dev/null &&
     apt-get install -y -qq --no-install-recommends swift-proxy swift-account swift-container swift-object memcached >/dev/null &&
     apt-get install -y -qq --no-install-recommends chromium >/dev/null || return 1
   command -v go >/dev/null || apt-get install -y -qq --no-install-recommends golang-go >/dev/null || return 1

@@ -1,8 +1,12 @@
-import { stat } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent } from 'node:https'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { originalCapabilities } from '@holdfast/api/capabilities'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Answer, login, publish, type Session, send } from '../support/api.ts'
@@ -25,6 +29,8 @@ afterAll(async () => {
   await behind?.remove()
 })
 
+const run = promisify(execFile)
+const holdfast = fileURLToPath(new URL('../../packages/cli/bin/holdfast', import.meta.url))
 const plain = new HttpAgent()
 const get = (base: string, target: string, headers = {}): Promise<Answer> =>
   send(base, 'GET', target, { agent: base.startsWith('https') ? agent : plain, headers, unchecked: true })
@@ -102,6 +108,42 @@ describe.each([
       expect(await publish(session, name, `${path} ${name}`)).toMatchObject({ name })
   })
 })
+
+test.each([
+  ['over TLS', () => behind.nginx],
+  ['that takes its path off', () => behind.stripping],
+])(
+  'the official client and ours work through nginx %s',
+  async (_what, base) => {
+    const python = process.env.TEST_PYTHON
+    if (!python) throw new Error('TEST_PYTHON has to name a Python with test/interop/requirements.txt')
+    const home = await mkdtemp(join(tmpdir(), 'holdfast-home-'))
+    const env = {
+      PATH: process.env.PATH,
+      HOME: home,
+      LANG: 'C.UTF-8',
+      REQUESTS_CA_BUNDLE: behind.caFile,
+      NODE_EXTRA_CA_CERTS: behind.caFile,
+    }
+    const login = ['--apiurl', base(), '--namespace', 'system', '--key', behind.server.systemKey]
+    const file = join(home, 'file')
+    const bytes = Buffer.from(Array.from({ length: 3 * MiB }, (_, at) => (at * 31 + base().length) % 253))
+    await writeFile(file, bytes)
+    try {
+      for (const command of [join(dirname(python), 'sf-client'), holdfast]) {
+        const name = `by-${basename(command)}-${new URL(base()).port}`
+        await run(command, [...login, 'artifact', 'upload', name, file], { env })
+        await run(command, [...login, 'artifact', 'download', name, join(home, name)], { env })
+        expect([command, (await readFile(join(home, name))).equals(bytes)]).toEqual([command, true])
+        bytes[0]! ^= 1
+        await writeFile(file, bytes)
+      }
+    } finally {
+      await rm(home, { recursive: true })
+    }
+  },
+  120_000,
+)
 
 test('the address of the client is logged, whatever it says itself, and its request id is kept', async () => {
   const spoof = {

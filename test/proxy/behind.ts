@@ -16,6 +16,8 @@ export interface Behind {
   readonly stripping: string
   readonly blind: string
   readonly ca: Buffer
+  /** The same in a file. */
+  readonly caFile: string
   errors(): Promise<string>
   remove(): Promise<void>
 }
@@ -64,6 +66,7 @@ export const startBehind = async (): Promise<Behind> => {
     stripping: `http://127.0.0.1:${stripping}/files`,
     blind: `http://127.0.0.1:${blind}/api`,
     ca: await readFile(cert),
+    caFile: cert,
     errors: nginx.errors,
     remove: async () => {
       await nginx.stop()
