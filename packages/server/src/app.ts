@@ -2,11 +2,10 @@
  * The whole server as a Fastify instance, without listening: every handler put in its place.
  */
 import type { SecureContextOptions } from 'node:tls'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import packageFile from '../package.json' with { type: 'json' }
 import { verifyToken } from './domain/tokens.ts'
+import { serveApiPages } from './http/api-pages.ts'
 import { createHttp } from './http/http-server.ts'
 import { buildOpenapi, openapiAt } from './http/openapi.ts'
 import { servePage } from './http/page-files.ts'
@@ -51,17 +50,7 @@ export const createApp = async (parts: Parts, tls?: SecureContextOptions): Promi
     }),
     tls,
   )
-  await app.register(swagger, { mode: 'static', specification: { document: document as never } })
-  await app.register(swaggerUi, {
-    routePrefix: '/apidocs',
-    staticCSP: apidocsPolicy,
-    transformSpecification: (_document, request) => openapiFor(request),
-    transformSpecificationClone: false,
-  })
+  await serveApiPages(app, document, openapiFor)
   await servePage(app)
   return app
 }
-
-/** The pages of Swagger UI load nothing from elsewhere; its style sheets are partly inline. */
-const apidocsPolicy =
-  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'"
