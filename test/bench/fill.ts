@@ -21,6 +21,11 @@ const nameOf = (i: number): string => `artifact-${String(i).padStart(8, '0')}`
 export const fillStore = (dataDir: string, count: number): Filled => {
   const db = new DatabaseSync(join(dataDir, 'holdfast.db'))
   db.exec('PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -200000')
+  // Built at the end, from sorted rows, they cost less than half of what they cost row by row
+  const indexes = db
+    .prepare(`SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL`)
+    .all()
+  for (const { name } of indexes) db.exec(`DROP INDEX ${name}`)
   const blob = db.prepare(
     `INSERT INTO blobs (uuid, state, size, sha512, sha256, sha1, xxh128, created_at, info, node, verified_at)
      VALUES (?, 'created', 1048576, ?, ?, ?, ?, ?, '{}', 'node-1', ?)`,
@@ -51,6 +56,7 @@ export const fillStore = (dataDir: string, count: number): Filled => {
     }
     db.exec('COMMIT')
   }
+  for (const { sql } of indexes) db.exec(String(sql))
   db.exec('PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)')
   db.close()
   return { names: [nameOf(0), nameOf(count >> 1), nameOf(count - 1)], sha512: middle }
