@@ -10,12 +10,38 @@ const command = (...words: (string | number | undefined)[]): string =>
     ...words.filter((word) => word !== undefined && word !== '').map((word) => quote(String(word))),
   ].join(' ')
 
+/** `type=image` as `--type image`, `metadata.os=linux` as `--metadata os=linux`. */
+const listOption = ([name, value]: [string, string | undefined]): string[] => {
+  if (!value || name === 'label') return []
+  const [option, key] = name.split('.')
+  return [`--${option}`, key ? `${name.slice('metadata.'.length)}=${value}` : value]
+}
+
+export interface UploadWords {
+  readonly name: string
+  readonly file: string
+  readonly artifactType?: string | undefined
+  readonly shared?: boolean | undefined
+}
+
+const optionsOf = ({ artifactType = 'image', shared = false }: UploadWords): string[] => [
+  ...(artifactType === 'image' ? [] : ['--type', artifactType]),
+  ...(shared ? ['--shared'] : []),
+]
+
 export const commands = {
   login: (url: string, namespace: string) => command('login', url, '--namespace', namespace || 'NAMESPACE'),
-  listArtifacts: () => command('artifact', 'list'),
+  /** `filters`: the list's conditions, by the names of the query; `blob`: what the label among them points at. */
+  listArtifacts: (filters: Readonly<Record<string, string | undefined>> = {}, blob?: string) =>
+    command('artifact', 'list', ...Object.entries({ ...filters, blob }).flatMap(listOption)),
   showArtifact: (ref: string) => command('artifact', 'show', ref),
-  upload: (name: string, file: string, shared = false) =>
-    command('artifact', 'upload', ...(shared ? ['--shared'] : []), name, file),
+  /** Several files that keep their names go by one command; otherwise there is one for each. */
+  upload: (uploads: readonly UploadWords[]) =>
+    uploads.length > 1 && uploads.every(({ name, file }) => name === file)
+      ? command('artifact', 'upload', ...optionsOf(uploads[0]!), '--each', ...uploads.map(({ file }) => file))
+      : uploads
+          .map((words) => command('artifact', 'upload', ...optionsOf(words), words.name, words.file))
+          .join(' &&\n'),
   uploadList: () => command('upload', 'list'),
   uploadAbort: (uuid: string) => command('upload', 'abort', uuid),
   download: (ref: string, file: string, version?: number) =>
@@ -55,5 +81,6 @@ export const commands = {
       ...(artifacts ? ['--artifacts', artifacts] : []),
       ...(uploads ? ['--uploads', uploads] : []),
     ),
+  nodes: () => command('admin', 'nodes'),
   quarantine: () => command('admin', 'quarantine'),
 } as const

@@ -40,14 +40,26 @@ const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' })
 /** `3 days ago`, `in 5 hours`, from seconds since 1970. */
 export const ago = (at: number, now = Date.now() / 1000): string => {
   const seconds = at - now
-  if (Math.abs(seconds) < 5) return 'just now'
+  if (Math.abs(seconds) < 5) return seconds > 0 ? 'in a moment' : 'just now'
   const [, unit, length] = steps.find(([limit]) => Math.abs(seconds) < limit)!
   return relative.format(Math.round(seconds / length), unit)
 }
 
-const dates = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium' })
+const dates = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' })
 /** A moment in the reader's time zone, from seconds since 1970. */
 export const moment = (at: number): string => dates.format(at * 1000)
+
+const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' })
+const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
+const months = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })
+
+/** Names of moments that lie `step` seconds apart, no longer than they need be: `15:00`, `25 Nov`, `Nov 2026`. */
+export const momentsBy = (moments: readonly number[], step: number): string[] =>
+  moments.map((at) => {
+    const time = clock.format(at * 1000)
+    if (step < day && time !== '00:00') return time
+    return (step < 27 * day ? days : months).format(at * 1000)
+  })
 
 /** `0:07`, `1:02:03`, `3 days`, from seconds. */
 export const duration = (seconds: number): string => {

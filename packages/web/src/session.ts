@@ -50,18 +50,22 @@ const connect = (login: { namespace: string; key?: string; token?: string }): Se
   return { client, namespace: login.namespace, isSystem: login.namespace === 'system' }
 }
 
-const remember = async ({ client, namespace }: Session): Promise<void> => {
-  const remembered: Remembered = { namespace, token: await client.token() }
-  sessionStorage.setItem(storageKey, JSON.stringify(remembered))
+const remember = ({ namespace }: Session, token: string): void =>
+  sessionStorage.setItem(storageKey, JSON.stringify({ namespace, token } satisfies Remembered))
+
+/** Unless the person has signed out while the token was being renewed. */
+const rememberNewest = async (opened: Session): Promise<void> => {
+  const token = await opened.client.token()
+  if (session.value === opened) remember(opened, token)
 }
 
 /** Exchanges a key for a token. Rejects with the client's error. */
 export const signIn = async (namespace: string, key: string, mayRemember: boolean): Promise<void> => {
   const opened = connect({ namespace, key })
-  await opened.client.token()
+  const token = await opened.client.token()
   if (mayRemember) {
-    await remember(opened)
-    saving = setInterval(() => remember(opened).catch(() => {}), saveEveryMs)
+    remember(opened, token)
+    saving = setInterval(() => rememberNewest(opened).catch(() => {}), saveEveryMs)
   }
   signInNotice.value = ''
   session.value = opened

@@ -30,11 +30,11 @@ export const Shell = ({ children }: { children: ComponentChildren }) => {
         To the content
       </button>
       <header class="shell">
+        <strong class="brand">
+          <img src="./icon.svg" alt="" width={20} height={20} /> Holdfast
+        </strong>
         <nav aria-label="Main">
           <ul>
-            <li>
-              <strong>Holdfast</strong>
-            </li>
             <NavLink to="/artifacts">Artifacts</NavLink>
             <NavLink to="/uploads">
               Upload
@@ -48,7 +48,7 @@ export const Shell = ({ children }: { children: ComponentChildren }) => {
             <NavLink to="/administration">{isSystem ? 'Administration' : 'Access'}</NavLink>
           </ul>
         </nav>
-        <p>
+        <p class="account">
           <span class="minor">signed in to</span> <strong>{namespace}</strong>
           <button type="button" class="small quiet" onClick={leave}>
             Sign out

@@ -1,7 +1,7 @@
 /** Lines over time. The drawing is for eyes; the same figures stand in a table below it. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type uPlot from 'uplot'
-import { moment, size } from '../format.ts'
+import { moment, momentsBy, size } from '../format.ts'
 import { Table } from './table.tsx'
 
 export interface Series {
@@ -52,7 +52,10 @@ const optionsOf = (series: readonly Series[], width: number): uPlot.Options => {
     ],
     // Lines that hardly change should look so
     scales: { y: { range: (_chart, _least, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [axis, { ...axis, size: 80, values: (_chart, splits) => splits.map(size), incrs: byteSteps }],
+    axes: [
+      { ...axis, values: (_chart, splits, _axis, _space, step) => momentsBy(splits, step) },
+      { ...axis, size: 80, values: (_chart, splits) => splits.map(size), incrs: byteSteps },
+    ],
   }
 }
 

@@ -45,9 +45,9 @@ export const Command = ({ text }: { text: string }) => (
 
 /** The same in a row of a table, where there is no room to show it. */
 export const CommandButton = ({ text }: { text: string }) => (
-  <span title={text}>
+  <span title={`Copy the command: ${text}`}>
     <CopyButton text={text} label={`Copy the command: ${text}`}>
-      ❯_
+      CLI
     </CopyButton>
   </span>
 )

@@ -17,6 +17,10 @@ const tones: Readonly<Record<string, string>> = {
   damaged: 'bad',
   initial: 'waiting',
   running: 'waiting',
+  up: 'good',
+  stopping: 'waiting',
+  silent: 'waiting',
+  gone: 'bad',
 }
 
 /** A word in a coloured frame. The colour says nothing that the word does not. */

@@ -81,7 +81,16 @@ export const Staged = ({ files, onStart, onCancel }: StagedProps) => {
           Cancel
         </button>
       </div>
-      <Command text={commands.upload(names[0] ?? '', files[0]?.name ?? 'FILE', shared)} />
+      <Command
+        text={commands.upload(
+          files.map((file, at) => ({
+            name: names[at]!.trim() || 'NAME',
+            file: file.name,
+            artifactType,
+            shared,
+          })),
+        )}
+      />
     </form>
   )
 }

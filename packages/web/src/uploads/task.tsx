@@ -1,6 +1,8 @@
 /** One upload of this tab: what it does, how far it is, and what can be done with it. */
 import { isHoldfastError, type UploadProgress } from '@holdfast/client/browser'
+import { commands } from '../commands.ts'
 import { ago, count, duration, size } from '../format.ts'
+import { CommandButton } from '../parts/copy-button.tsx'
 import { Badge } from '../parts/facts.tsx'
 import { Meter } from '../parts/meter.tsx'
 import { Problem } from '../parts/problem.tsx'
@@ -88,9 +90,9 @@ export const Task = ({ task }: { task: UploadTask }) => {
   const state = task.state.value
   const { kind } = state
   const mayGoOn = kind === 'paused' || kind === 'failed'
+  const kept = 'kept' in state && state.kept !== 'unsent' ? state.kept : undefined
   const abandon = async () => {
-    const kept = 'kept' in state ? state.kept : undefined
-    if (kept !== undefined && kept !== 'unsent') await giveUp(client, kept.uuid).catch(noticeError)
+    if (kept !== undefined) await giveUp(client, kept.uuid).catch(noticeError)
     dropUpload(task)
   }
   return (
@@ -115,11 +117,15 @@ export const Task = ({ task }: { task: UploadTask }) => {
               {kind === 'paused' ? 'Resume' : 'Try again'}
             </button>
           )}
+          {kind !== 'done' && (
+            <CommandButton text={commands.upload([{ ...task.target, file: task.file.name }])} />
+          )}
           {mayGoOn && (
             <button type="button" class="small secondary" onClick={abandon}>
               Give up
             </button>
           )}
+          {kept && <CommandButton text={commands.uploadAbort(kept.uuid)} />}
           {kind === 'done' && (
             <button type="button" class="small quiet" onClick={() => dropUpload(task)}>
               Dismiss

@@ -1,6 +1,6 @@
 import { commands } from '../commands.ts'
 import { useLoad } from '../load.ts'
-import { Command } from '../parts/copy-button.tsx'
+import { CommandButton } from '../parts/copy-button.tsx'
 import { Ago, Badge } from '../parts/facts.tsx'
 import { Loading } from '../parts/loading.tsx'
 import { View } from '../parts/view.tsx'
@@ -52,6 +52,7 @@ export const ArtifactView = ({ uuid }: { uuid: string }) => {
                 created <Ago at={artifact.created_at} />
               </span>
               {artifact.state !== 'created' && <Badge>{artifact.state}</Badge>}
+              <CommandButton text={commands.showArtifact(artifact.uuid)} />
             </p>
             {artifact.error !== undefined && <p class="problem">{artifact.error}</p>}
             <Sharing artifact={artifact} owner={owner} onChange={loaded.reload} />
@@ -65,7 +66,6 @@ export const ArtifactView = ({ uuid }: { uuid: string }) => {
             <MetadataTable artifact={artifact} mayChange={owner !== undefined} />
             <Events uuid={artifact.uuid} onNews={loaded.reload} />
             {owner !== undefined && artifact.state !== 'deleted' && <Removal artifact={artifact} />}
-            <Command text={commands.showArtifact(artifact.uuid)} />
           </>
         )}
       </Loading>

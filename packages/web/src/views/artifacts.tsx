@@ -30,8 +30,7 @@ const Row = ({ artifact, namespace }: { artifact: ArtifactView; namespace: strin
         {artifact.namespace !== namespace && <span class="minor"> in {artifact.namespace}</span>}
       </th>
       <td>
-        {artifact.artifact_type}
-        {artifact.shared && <Badge>shared</Badge>}
+        {artifact.artifact_type} {artifact.shared && <Badge>shared</Badge>}{' '}
         {artifact.state !== 'created' && <Badge>{artifact.state}</Badge>}
       </td>
       <td class="figure">{bytes === undefined ? '–' : <Size bytes={bytes} />}</td>
@@ -99,10 +98,11 @@ export const Artifacts = () => {
   const page = useLoad(
     async (signal) => {
       const blob_uuid = label && (await labelledBlob(client, label, namespace, signal))
-      if (label && !blob_uuid) return { items: [], cursor: undefined }
+      if (label && !blob_uuid) return { items: [], cursor: undefined, blob_uuid }
       const found = await firstFound(client, blob_uuid ? { ...query, blob_uuid } : query, signal)
       // A label itself holds the blob as well
-      return label ? { ...found, items: found.items.filter((one) => one.artifact_type !== 'label') } : found
+      const items = label ? found.items.filter((one) => one.artifact_type !== 'label') : found.items
+      return { items, cursor: found.cursor, blob_uuid }
     },
     [JSON.stringify(query), label],
   )
@@ -176,7 +176,7 @@ export const Artifacts = () => {
           )
         }
       </Loading>
-      <Command text={commands.listArtifacts()} />
+      <Command text={commands.listArtifacts(conditions, page.data?.blob_uuid)} />
     </View>
   )
 }

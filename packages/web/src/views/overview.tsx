@@ -10,6 +10,7 @@ import { useSession } from '../session.ts'
 import { Failures } from './overview/failures.tsx'
 import { StoreHealth } from './overview/health.tsx'
 import { History } from './overview/history.tsx'
+import { Nodes } from './overview/nodes.tsx'
 import { NamespaceUsage } from './overview/usage.tsx'
 
 const refreshMs = 10_000
@@ -75,6 +76,7 @@ const Biggest = () => {
           />
         )}
       </Loading>
+      <Command text={commands.listArtifacts({ sort: '-size', limit: String(shown) })} />
     </section>
   )
 }
@@ -90,6 +92,7 @@ export const Overview = () => {
       <Biggest />
       <Uploads />
       {isSystem && <StoreHealth />}
+      {isSystem && <Nodes />}
     </View>
   )
 }

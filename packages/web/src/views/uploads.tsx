@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import { commands } from '../commands.ts'
 import { useLoad } from '../load.ts'
 import { Command } from '../parts/copy-button.tsx'
@@ -15,6 +15,7 @@ export const Uploads = () => {
   const current = useSession()
   const [staged, setStaged] = useState<{ id: number; files: File[] }>({ id: 0, files: [] })
   const tasks = uploadTasks.value.filter(({ namespace }) => namespace === current.namespace)
+  const list = useRef<HTMLUListElement>(null)
   const unfinished = useLoad(() => listUnfinished(current), [tasks.length, runningUploads.value])
   // A record of a file that is on the list of this tab is no news.
   const isHere = ({ record }: { record: { target: { name: string }; source: { id: string } } }) =>
@@ -42,6 +43,8 @@ export const Uploads = () => {
           onStart={(uploads) => {
             for (const { file, target } of uploads) addUpload(file, target)
             clear()
+            // The form had the focus, and goes
+            requestAnimationFrame(() => list.current?.focus())
           }}
         />
       )}
@@ -49,14 +52,16 @@ export const Uploads = () => {
         {summary(tasks)}
       </p>
       {tasks.length > 0 && (
-        <ul class="tasks" aria-label="Uploads of this tab">
+        <ul class="tasks" aria-label="Uploads of this tab" ref={list} tabIndex={-1}>
           {tasks.map((task) => (
             <Task key={task.id} task={task} />
           ))}
         </ul>
       )}
       {left.length > 0 && <UnfinishedList entries={left} onChange={unfinished.reload} />}
-      {tasks.length === 0 && staged.files.length === 0 && <Command text={commands.upload('NAME', 'FILE')} />}
+      {tasks.length === 0 && staged.files.length === 0 && (
+        <Command text={commands.upload([{ name: 'NAME', file: 'FILE' }])} />
+      )}
     </View>
   )
 }

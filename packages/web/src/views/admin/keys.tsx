@@ -4,6 +4,7 @@ import { commands } from '../../commands.ts'
 import { useAction } from '../../load.ts'
 import { Command, CommandButton, CopyButton } from '../../parts/copy-button.tsx'
 import { Problem } from '../../parts/problem.tsx'
+import { Table } from '../../parts/table.tsx'
 import { useSession } from '../../session.ts'
 
 const keyBytes = 24
@@ -38,22 +39,28 @@ export const Keys = ({ namespace: { name, keys }, onChange }: KeysProps) => {
   return (
     <section>
       <h2>Keys</h2>
-      <ul class="plain">
-        {keys.map((key) => (
-          <li key={key} class="row">
-            <strong>{key}</strong>
-            <button
-              type="button"
-              class="small secondary"
-              aria-label={`Delete the key ${key}`}
-              onClick={() => removing.run(key)}
-            >
-              Delete
-            </button>
-            <CommandButton text={commands.deleteKey(name, key)} />
-          </li>
-        ))}
-      </ul>
+      <Table
+        label="Keys"
+        columns={['Key', '']}
+        none="None: nobody can sign in."
+        rows={keys.map((key) => ({
+          key,
+          cells: [
+            key,
+            <>
+              <button
+                type="button"
+                class="small secondary"
+                aria-label={`Delete the key ${key}`}
+                onClick={() => removing.run(key)}
+              >
+                Delete
+              </button>
+              <CommandButton text={commands.deleteKey(name, key)} />
+            </>,
+          ],
+        }))}
+      />
       <Problem error={removing.error} />
       {made && (
         <div class="notice" role="status">

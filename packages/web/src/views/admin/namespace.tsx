@@ -43,7 +43,7 @@ const Removal = ({ name }: { name: string }) => {
   const [isOpen, setOpen] = useState(false)
   const deleting = useAction(() => client.namespaces.delete(name))
   return (
-    <section>
+    <section class="ending">
       <button type="button" class="small secondary" onClick={() => setOpen(true)}>
         Delete this namespace
       </button>

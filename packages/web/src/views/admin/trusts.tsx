@@ -4,6 +4,7 @@ import { commands } from '../../commands.ts'
 import { useAction } from '../../load.ts'
 import { Command, CommandButton } from '../../parts/copy-button.tsx'
 import { Problem } from '../../parts/problem.tsx'
+import { Table } from '../../parts/table.tsx'
 import { useSession } from '../../session.ts'
 
 interface TrustsProps {
@@ -28,11 +29,15 @@ export const Trusts = ({ namespace: { name, trust }, onChange }: TrustsProps) =>
     <section>
       <h2>Trusts</h2>
       <p>These namespaces see everything of {name} and may change it:</p>
-      <ul class="plain">
-        {trust.full.map((external) => (
-          <li key={external} class="row">
-            <strong>{external}</strong>
-            {external === 'system' ? (
+      <Table
+        label="Trusts"
+        columns={['Namespace', '']}
+        none="None."
+        rows={trust.full.map((external) => ({
+          key: external,
+          cells: [
+            external,
+            external === 'system' ? (
               <span class="minor">always</span>
             ) : (
               <>
@@ -46,10 +51,10 @@ export const Trusts = ({ namespace: { name, trust }, onChange }: TrustsProps) =>
                 </button>
                 <CommandButton text={commands.removeTrust(name, external)} />
               </>
-            )}
-          </li>
-        ))}
-      </ul>
+            ),
+          ],
+        }))}
+      />
       <Problem error={removing.error} />
       <form
         onSubmit={(event) => {

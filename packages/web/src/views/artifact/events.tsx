@@ -32,7 +32,8 @@ export const Events = ({ uuid, onNews }: { uuid: string; onNews: () => void }) =
                 <span class="minor">
                   <Ago at={event.timestamp} />
                 </span>{' '}
-                {event.message} <Badge>{event.type}</Badge>
+                {event.message} {typeof event.extra.key === 'string' && <code>{event.extra.key}</code>}{' '}
+                <Badge>{event.type}</Badge>
               </li>
             ))}
           </ol>

@@ -18,7 +18,7 @@ export const References = ({ artifact, blobUuid }: { artifact: ArtifactView; blo
     <>
       {others.slice(0, shown).map((other) => (
         <span key={other.uuid} class="reference">
-          <a href={`#/artifacts/${other.uuid}`}>{other.name}</a>
+          <a href={`#/artifacts/${other.uuid}`}>{other.name}</a>{' '}
           {other.artifact_type === 'label' && <Badge>label</Badge>}{' '}
         </span>
       ))}

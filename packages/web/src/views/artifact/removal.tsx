@@ -20,7 +20,7 @@ export const Removal = ({ artifact }: { artifact: ArtifactView }) => {
   const bytes = (of: typeof versions) => size(of.reduce((sum, version) => sum + version.size, 0))
   const isLabel = artifact.artifact_type === 'label'
   return (
-    <section>
+    <section class="ending">
       <button type="button" class="secondary small" onClick={() => setOpen(true)}>
         Delete {isLabel ? 'this label' : 'this artifact'}
       </button>

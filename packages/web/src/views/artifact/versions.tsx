@@ -41,6 +41,7 @@ export const Versions = ({ artifact, versions, mayChange, onChange }: VersionsPr
           key: String(version.index),
           cells: [
             <>
+              <span class="small-only">Version </span>
               {version.index} {version.state === 'quarantined' && <Badge>damaged</Badge>}
             </>,
             <Size bytes={version.size} />,

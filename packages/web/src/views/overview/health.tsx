@@ -1,5 +1,5 @@
 import { commands } from '../../commands.ts'
-import { number, size } from '../../format.ts'
+import { count, number, size } from '../../format.ts'
 import { useLoad } from '../../load.ts'
 import { Command } from '../../parts/copy-button.tsx'
 import { Ago, Size } from '../../parts/facts.tsx'
@@ -36,9 +36,9 @@ export const StoreHealth = () => {
             <Tiles
               of={{
                 'Damaged blobs': number(verification.quarantined),
-                'Still to be read': `${size(verification.due.bytes)} in ${number(verification.due.blobs)}`,
+                'Still to be read': `${size(verification.due.bytes)} in ${count(verification.due.blobs, 'blob')}`,
                 'Never read yet': number(verification.unverified),
-                'Longest unread since':
+                'Longest not read since':
                   verification.oldest_at === null ? '–' : <Ago at={verification.oldest_at} />,
               }}
             />

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import { commands } from '../../commands.ts'
-import { number, size } from '../../format.ts'
+import { count, size } from '../../format.ts'
 import { useLoad } from '../../load.ts'
 import { Chart } from '../../parts/chart.tsx'
 import { Command } from '../../parts/copy-button.tsx'
@@ -35,7 +35,7 @@ export const History = () => {
     <section aria-labelledby="history">
       <h2 id="history">What the store holds</h2>
       <Loading of={loaded}>
-        {({ newest, samples, node }) =>
+        {({ newest, samples }) =>
           newest === null ? (
             <p class="minor">It is being counted for the first time.</p>
           ) : (
@@ -43,7 +43,7 @@ export const History = () => {
               <Tiles
                 of={{
                   Stored: <Size bytes={newest.stored_bytes} />,
-                  'Of all versions': <Size bytes={newest.logical_bytes} />,
+                  'All versions together': <Size bytes={newest.logical_bytes} />,
                   'Deduplication saves': <Saved saved={newest.saved_bytes} logical={newest.logical_bytes} />,
                   'Waiting for collection': <Size bytes={newest.unreferenced_bytes} />,
                   'In unfinished uploads': <Size bytes={newest.upload_bytes} />,
@@ -77,7 +77,7 @@ export const History = () => {
                   times={samples.map(({ at }) => at)}
                   series={[
                     {
-                      name: 'Of all versions',
+                      name: 'All versions together',
                       colour: '--chart-2',
                       isDashed: true,
                       values: samples.map((sample) => sample.logical_bytes),
@@ -91,8 +91,8 @@ export const History = () => {
                 />
               )}
               <p class="minor">
-                {number(newest.artifacts)} artifacts with {number(newest.versions)} versions in{' '}
-                {number(newest.blobs)} blobs, on one node, {node}; counted <Ago at={newest.at} />.
+                {count(newest.artifacts, 'artifact')} with {count(newest.versions, 'version')} in{' '}
+                {count(newest.blobs, 'blob')}; counted <Ago at={newest.at} />.
               </p>
             </>
           )
