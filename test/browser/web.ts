@@ -41,9 +41,11 @@ try {
   for (const [name, flow] of Object.entries(flows)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue
     console.log(`-- ${name}`)
+    const began = performance.now()
     await flow().catch((error: unknown) =>
       check(`${name} comes to its end`, false, error instanceof Error ? error.message : error),
     )
+    console.log(`   ${((performance.now() - began) / 1000).toFixed(1)} s`)
   }
   check('no console error, and no request to another host', complaints.length === 0, complaints)
 } finally {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Browser, Page } from 'playwright-core'
 import { login, publish, upload } from '../../support/api.ts'
 import { type RunningServer, startServer } from '../../support/server.ts'
-import { check, openPage, signIn, until } from './stage.ts'
+import { appears, atRest, check, openPage, signIn, until } from './stage.ts'
 
 export const administration = async (browser: Browser): Promise<void> => {
   const server = await startServer({
@@ -29,7 +29,7 @@ const namespaceAndKey = async (page: Page): Promise<string> => {
   await page.getByLabel('New namespace', { exact: true }).fill('crew')
   check(
     'the command beside it follows what is typed',
-    await page.getByText('holdfast namespace create crew').isVisible(),
+    await appears(page.getByText('holdfast namespace create crew')),
   )
   await page.getByRole('button', { name: 'Create', exact: true }).click()
   await page.getByRole('link', { name: 'crew' }).click()
@@ -54,6 +54,7 @@ const keyWorks = async (browser: Browser, server: RunningServer, key: string): P
   check('the new key signs in', true)
   await page.getByRole('link', { name: 'Access' }).click()
   await page.getByRole('row', { name: /crew/ }).waitFor()
+  await atRest(page)
   const shown = (await page.textContent('main')) ?? ''
   check(
     'others than system see no jobs and make no namespaces',
@@ -62,6 +63,7 @@ const keyWorks = async (browser: Browser, server: RunningServer, key: string): P
   )
   await page.getByRole('link', { name: 'crew', exact: true }).click()
   await page.getByText('0 B, no limit').waitFor()
+  await atRest(page)
   check('a namespace sees its limits and cannot set them', (await page.getByText('Set limits').count()) === 0)
   await context.close()
 }
@@ -80,7 +82,7 @@ const trustsAndLimits = async (page: Page, server: RunningServer, key: string): 
   await page.getByRole('spinbutton', { name: 'GiB' }).fill('0.5')
   await page.getByRole('spinbutton', { name: 'Artifacts' }).fill('3')
   const command = 'holdfast namespace limits crew --bytes 0.5GiB --artifacts 3 --uploads 10000'
-  check('limits have their command', await page.getByText(command).isVisible())
+  check('limits have their command', await appears(page.getByText(command)))
   await page.getByRole('button', { name: 'Set limits', exact: true }).click()
   await page.getByText('0 B of 512.0 MiB').waitFor()
   const { limits } = (await crew.get('/auth/namespaces/crew/usage')).json
@@ -156,6 +158,11 @@ const overview = async (page: Page, server: RunningServer): Promise<void> => {
   const use = page.getByRole('table', { name: 'Use by namespace' })
   await use.getByRole('row', { name: /crew.*0 % of 512\.0 MiB/ }).waitFor()
   check('the use of quotas is shown', true)
+  await page
+    .getByRole('table', { name: 'Nodes' })
+    .getByRole('row', { name: /this page comes from it up / })
+    .waitFor()
+  check('the nodes are shown', true)
 }
 
 const removal = async (page: Page, server: RunningServer): Promise<void> => {

@@ -2,9 +2,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
-import { login, publish, type Session } from '../../support/api.ts'
+import { createNamespace, login, publish, type Session } from '../../support/api.ts'
 import { type RunningServer, startServer } from '../../support/server.ts'
-import { check, openPage, signIn, until } from './stage.ts'
+import { appears, check, openPage, signIn, until } from './stage.ts'
 
 export const artifact = async (browser: Browser): Promise<void> => {
   const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'error' } })
@@ -14,6 +14,8 @@ export const artifact = async (browser: Browser): Promise<void> => {
     const { uuid } = await publish(system, 'disk.img', first)
     await publish(system, 'disk.img', randomBytes(5000))
     await publish(system, 'other.img', first)
+    const [{ uuid: blob }] = (await system.get(`/artifacts/${uuid}/versions`)).json
+    await system.post(`/blobs/${blob}/metadata`, { key: 'built by', value: 'pipeline 7' })
     const { page, context } = await openPage(browser, server.url)
     await signIn(page, 'system', server.systemKey, true)
     await page.getByRole('link', { name: 'disk.img', exact: true }).click()
@@ -23,7 +25,7 @@ export const artifact = async (browser: Browser): Promise<void> => {
     await metadata(page, system, uuid)
     await sharing(page, system, uuid)
     await live(page, system)
-    await search(page, server)
+    await search(page, server, system)
     await deletion(page, server, system, uuid)
     await context.close()
   } finally {
@@ -55,6 +57,7 @@ const versions = async (page: Page, first: Buffer): Promise<void> => {
   const comparison = page.getByRole('table', { name: 'Comparison' })
   await comparison.getByRole('row', { name: /^size 2\.9 KiB 4\.9 KiB different/ }).waitFor()
   await comparison.getByRole('row', { name: /^sha-512 .* different/ }).waitFor()
+  await comparison.getByRole('row', { name: /^metadata: built by .*pipeline 7.* different/ }).waitFor()
   await page.getByLabel('The second version', { exact: true }).selectOption('version 1')
   await comparison.getByRole('row', { name: /^sha-512 .* same/ }).waitFor()
   check('versions are compared', true)
@@ -111,7 +114,7 @@ const live = async (page: Page, system: Session): Promise<void> => {
   check('events follow live, and what they tell of is shown', true)
 }
 
-const search = async (page: Page, server: RunningServer): Promise<void> => {
+const search = async (page: Page, server: RunningServer, system: Session): Promise<void> => {
   await page.goto(`${server.url}/ui/#/artifacts`)
   const list = page.locator('table.list tbody tr')
   const shows = async (...names: string[]) => {
@@ -140,6 +143,20 @@ const search = async (page: Page, server: RunningServer): Promise<void> => {
   await page.getByLabel('Name begins with', { exact: true }).fill('oth')
   await shows('other.img')
   check('and by type and name', true)
+  await page.getByLabel('Name begins with', { exact: true }).fill('')
+  await page.getByRole('combobox', { name: 'State' }).selectOption('error')
+  await page.getByText('Nothing fits these filters.').waitFor()
+  const theirs = await createNamespace(server.url, system, 'crew')
+  await publish(theirs, 'theirs.img', 'their bytes')
+  await page.goto(`${server.url}/ui/#/uploads`)
+  await page.getByRole('heading', { name: 'Upload', exact: true }).waitFor()
+  await page.goto(`${server.url}/ui/#/artifacts`)
+  await shows('disk.img', 'other.img', 'stable', 'theirs.img')
+  await page.getByRole('combobox', { name: 'Namespace' }).selectOption(theirs.namespace)
+  await shows('theirs.img')
+  check('and by state and namespace', true)
+  const command = `holdfast artifact list --namespace ${theirs.namespace}`
+  check('the command beside it has the same conditions', await appears(page.getByText(command)))
 }
 
 const deletion = async (page: Page, server: RunningServer, system: Session, uuid: string): Promise<void> => {

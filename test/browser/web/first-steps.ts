@@ -2,9 +2,20 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import type { RunningServer } from '../../support/server.ts'
-import { check, MiB, makeFile, openPage, signIn, uploadFiles } from './stage.ts'
+import { appears, check, MiB, makeFile, openPage, signIn, uploadFiles } from './stage.ts'
+
+/** As if a person had dragged them from a folder: on a view, wherever the pointer is. */
+const dropFiles = async (page: Page, ...names: string[]): Promise<void> => {
+  const dataTransfer = await page.evaluateHandle((all) => {
+    const transfer = new DataTransfer()
+    for (const name of all) transfer.items.add(new File([`content of ${name}`], name))
+    return transfer
+  }, names)
+  await page.dispatchEvent('main', 'dragover', { dataTransfer })
+  await page.dispatchEvent('main', 'drop', { dataTransfer })
+}
 
 export const firstSteps = async (
   browser: Browser,
@@ -49,6 +60,16 @@ export const firstSteps = async (
   await uploadFiles(page, small)
   await page.getByText('already there, nothing sent').waitFor()
   check('content that is there already is not sent', true)
+
+  await dropFiles(page, 'first.txt', 'second.txt')
+  await page.getByRole('heading', { name: '2 files to upload' }).waitFor()
+  await page.getByRole('radio', { name: 'Other file' }).check()
+  const command = 'holdfast artifact upload --type other --each first.txt second.txt'
+  check('several files have one command', await appears(page.getByText(command)))
+  await page.getByRole('button', { name: 'Upload', exact: true }).click()
+  for (const name of ['first.txt', 'second.txt'])
+    await page.getByRole('link', { name: `${name}, version 1` }).waitFor()
+  check('files that are dropped are uploaded, several at once', true)
 
   await page.getByRole('link', { name: 'Artifacts' }).first().click()
   await page.getByRole('row', { name: /debian 12\.qcow2/ }).waitFor()

@@ -4,8 +4,16 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { open as openFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Locator,
+  type Page,
+  type Request,
+} from 'playwright-core'
 
 export const MiB = 1024 * 1024
 export const timeout = 60_000
@@ -54,6 +62,13 @@ export const until = async (isSo: () => Promise<boolean>): Promise<void> => {
   }
 }
 
+/** Whether something comes into view, be it a moment later. */
+export const appears = (what: Locator): Promise<boolean> =>
+  what.waitFor().then(
+    () => true,
+    () => false,
+  )
+
 /** What pages have complained about so far. */
 export const complaints: string[] = []
 
@@ -67,7 +82,11 @@ export const watch = (page: Page, url: string): void => {
   const { origin } = new URL(url)
   const requests = new Set<Request>()
   underWay.set(page, requests)
-  page.on('request', (request) => requests.add(request))
+  page.on('request', (request) => {
+    // With another document, what the last one asked for is over
+    if (request.isNavigationRequest()) requests.clear()
+    else if (request.resourceType() === 'fetch') requests.add(request)
+  })
   page.on('requestfinished', (request) => requests.delete(request))
   page.on('requestfailed', (request) => requests.delete(request))
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
@@ -120,6 +139,14 @@ export const atRest = async (page: Page): Promise<void> => {
   await until(
     async () => (await isStill()) && requests.size === 0 && (await isStill()) && requests.size === 0,
   )
+}
+
+/** Takes a picture of all of a page, or of what can be seen when a dialog is open, if `TEST_SCREENSHOTS` names a directory. */
+export const takePicture = async (page: Page, name: string): Promise<void> => {
+  const directory = process.env.TEST_SCREENSHOTS
+  if (!directory) return
+  const fullPage = (await page.locator('dialog[open]').count()) === 0
+  await page.screenshot({ path: join(directory, `${name.replaceAll(' ', '-')}.png`), fullPage })
 }
 
 /** Signs in by the form. */
