@@ -67,7 +67,7 @@ export const download = async (context: Context, order: DownloadOrder): Promise<
 const advice = async (target: string, received: number): Promise<string[]> => {
   if (await exists(`${target}.part`)) {
     return [
-      `${size(received)} are kept in ${target}.part.`,
+      `Up to ${size(received)} are kept in ${target}.part.`,
       'To continue, run the same command again; to give up, delete that file and the .part.json beside it.',
     ]
   }

@@ -21,7 +21,7 @@ import { giveBack } from './read-memory.ts'
 
 const MiB = 1024 * 1024
 /** Bytes that a connection gathers before it writes. */
-const writeBytes = MiB / 2
+const writeBytes = MiB / 4
 const minSegment = 4 * MiB
 const maxSegment = 32 * MiB
 

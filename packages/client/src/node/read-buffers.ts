@@ -4,7 +4,7 @@
  * what is not given back holds up the reading, so that a slow consumer slows down the sender.
  */
 
-const bufferBytes = 1024 * 1024
+const bufferBytes = 512 * 1024
 const bufferCount = 4
 /** Less room than this is not worth a read. */
 const minRoom = 64 * 1024
