@@ -11,11 +11,13 @@ export interface Contestant {
 /**
  * Lets each contestant do a task once a round, in an order that moves on with every round, after one round that does
  * not count. Before every measurement what is dirty in memory is written to the disk: nobody pays for another.
+ * `prepare` comes after that, last before each measurement.
  */
 export const playRounds = async (
   task: string,
   rounds: number,
   contestants: readonly Contestant[],
+  prepare?: () => Promise<void>,
 ): Promise<Figure[]> => {
   const samples = contestants.map((): Sample[] => [])
   for (let round = -1; round < rounds; round++) {
@@ -23,6 +25,7 @@ export const playRounds = async (
       const which = (turn + round + 1) % contestants.length
       const contestant = contestants[which]!
       await runCommand('sync')
+      await prepare?.()
       const sample = await contestant.run(round)
       if (round < 0) continue
       samples[which]!.push(sample)

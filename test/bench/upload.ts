@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
+import { fetchFreeMemory } from './free-memory.ts'
 import { runCommand, sendLoad } from './load.ts'
 import { measured, type Options, parseOptions, withDirectory } from './part.ts'
 import { startBareNode } from './peers/bare-node.ts'
@@ -61,22 +62,30 @@ const run = (words: readonly string[]): Promise<Report> => {
       name: `${peer.name}, 2 MiB bodies`,
       run: () => sendOne(peer, piece),
     })
+    // The file's pages, and what a server needs to receive them.
+    const prepare = () => fetchFreeMemory(directory, size + 256 * MiB)
     const single = `upload of ${describeSize(size)}`
     const many = `${clients} uploads of ${describeSize(share)}`
     const figures = [
-      ...(await playRounds(single, rounds, [
-        one(holdfast),
-        pieces(holdfast),
-        one(nginx),
-        { name: 'nginx, sync FILE', run: () => sendOne(nginx, size, ({ name }) => syncFile(nginx, name)) },
-        ...others.map(one),
-        ...others.filter(({ takesPieces }) => takesPieces).map(pieces),
-        ...floorContestants(directory, path, size),
-      ])),
+      ...(await playRounds(
+        single,
+        rounds,
+        [
+          one(holdfast),
+          pieces(holdfast),
+          one(nginx),
+          { name: 'nginx, sync FILE', run: () => sendOne(nginx, size, ({ name }) => syncFile(nginx, name)) },
+          ...others.map(one),
+          ...others.filter(({ takesPieces }) => takesPieces).map(pieces),
+          ...floorContestants(directory, path, size),
+        ],
+        prepare,
+      )),
       ...(await playRounds(
         many,
         rounds,
         [holdfast, nginx, ...others].map((peer) => ({ name: peer.name, run: () => sendMany(peer) })),
+        prepare,
       )),
     ]
     await file.close()
@@ -92,6 +101,7 @@ const run = (words: readonly string[]): Promise<Report> => {
       speedRatio(`${sizes} in one body / @tus/server`, ours, of('@tus/server'), { atLeast: 1.2 }),
       speedRatio(`${sizes} in one body / bare node`, ours, of('bare node')),
       speedRatio(`${sizes} in one body / sha512sum`, ours, of('sha512sum')),
+      speedRatio('floor: SHA-512 alone, of OpenSSL / nginx DAV', of('openssl speed sha512'), of('nginx')),
       speedRatio(`${sizes} in one body / dd, fsync`, ours, of('dd, fsync')),
       speedRatio('2 MiB bodies / one body', of('holdfast, 2 MiB bodies'), ours, { atLeast: 0.8 }),
       speedRatio('2 MiB bodies / tusd', of('holdfast, 2 MiB bodies'), of('tusd, 2 MiB bodies')),

@@ -26,8 +26,8 @@ export interface BodyWriterOptions {
   readonly signal: AbortSignal | undefined
 }
 
-/** Slots one request may have on their way to the disk, besides the one being filled. */
-const maxInFlight = 2
+/** Slots one request may have on their way to the disk and the hash, besides the one being filled. */
+const maxInFlight = 8
 
 /**
  * Carries one body to the end of an upload: socket -> slot, and from the slot to the file and to the hash at once.
@@ -46,7 +46,6 @@ export class BodyWriter implements SlotHolder {
   #slot: Slot | undefined
   #inFlight = 0
   #lastWrite: Promise<void> = Promise.resolve()
-  #lastDone: Promise<unknown> = Promise.resolve()
   #failure: Error | undefined
   #onFailure: ((failure: Error) => void) | undefined
   #onSlotDone: (() => void) | undefined
@@ -74,7 +73,8 @@ export class BodyWriter implements SlotHolder {
       await this.#pump(chunks).catch((error) => this.#fail(error))
       if (!this.#failure || keepPart) this.#send()
       else this.#drop()
-      await this.#drained()
+      // The hash may be behind: it has the slots for as long as it needs them, and takes calls in their order.
+      await this.#lastWrite
       // An empty body is no data: it does not put off the expiry.
       if (!this.#failure && !keepPart && this.#written > this.#start)
         await file.acknowledge(this.#written).catch((e) => this.#fail(e))
@@ -138,10 +138,11 @@ export class BodyWriter implements SlotHolder {
   /** Puts the beginning of `bytes` into the slot and says how much; waits for a slot and for the disk to keep up. */
   async #take(bytes: Uint8Array): Promise<number> {
     if (!this.#slot) {
-      const { space, claim } = this.#options
+      const { file, space, claim } = this.#options
       // Bodies of unknown length claim nothing; together they can go too far by no more than the slots there are.
       if (claim) await space.requireReserve()
       else (await space.claim(slotSize)).release()
+      await file.flushKeepsUp()
       while (this.#inFlight >= maxInFlight) {
         await new Promise<void>((resolve) => {
           this.#onSlotDone = resolve
@@ -190,7 +191,7 @@ export class BodyWriter implements SlotHolder {
       }
     }
     this.#lastWrite = this.#lastWrite.then(write)
-    this.#lastDone = Promise.all([this.#lastDone, this.#lastWrite, hashed]).then(() => {
+    void Promise.all([this.#lastWrite, hashed]).then(() => {
       slots.release(slot)
       this.#inFlight--
       this.#onSlotDone?.()
@@ -203,10 +204,6 @@ export class BodyWriter implements SlotHolder {
     this.#options.slots.release(this.#slot)
     this.#slot = undefined
     this.#taken = this.#sent
-  }
-
-  async #drained(): Promise<void> {
-    while (this.#inFlight > 0) await this.#lastDone
   }
 
   #fail(error: unknown): void {

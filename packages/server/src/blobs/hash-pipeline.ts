@@ -161,7 +161,7 @@ class HashThread {
 
 /** Starts the hash threads. */
 export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeline => {
-  const slots = new SlotPool(options.slots ?? 64)
+  const slots = new SlotPool(options.slots ?? 32)
   const count = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1))
   const threads = Array.from({ length: count }, () => new HashThread(slots.memory, options))
   let digestThread: HashThread | undefined

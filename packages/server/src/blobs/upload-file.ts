@@ -6,6 +6,9 @@ import type { HashPipeline, HashStream } from './hash-pipeline.ts'
 import type { DataPaths } from './paths.ts'
 import { believableSize, decodeRecord, encodeRecord, recordSize, type UploadRecord } from './upload-state.ts'
 
+/** Written bytes that may wait for their flush while one is under way, in times of `syncEvery`. */
+const maxUnflushed = 2
+
 /** What the two files of every upload need around them. */
 export interface UploadFileContext {
   readonly files: FileOps
@@ -61,6 +64,8 @@ export class UploadFile {
   #state: OpenFile | undefined
   #hash: HashStream | undefined
   #syncing: Promise<void> | undefined
+  /** What was written when it was last told. */
+  #reported = 0
   #syncError: unknown
   /** The files' names themselves are on stable storage. */
   #named = false
@@ -245,9 +250,19 @@ export class UploadFile {
     await this.#saveRecord(size)
   }
 
+  /**
+   * Resolves when more may be written: a source faster than the disk would leave ever more to be flushed at the
+   * conversion, whose time must not depend on the size. Never rejects.
+   */
+  async flushKeepsUp(): Promise<void> {
+    while (this.#syncing && this.#reported - this.#syncedSize >= maxUnflushed * this.#context.syncEvery)
+      await this.#syncing
+  }
+
   /** Tells that so much is written; starts a flush if enough was written since the last one and none is under way. */
   flushInBackground(written: number): void {
     this.#context.ahead?.grown(this.uuid, this.#data!.path, written)
+    this.#reported = written
     if (this.#syncing || this.#syncError !== undefined) return
     if (written - this.#syncedSize < this.#context.syncEvery) return
     this.#syncing = this.#flush(written)

@@ -150,7 +150,7 @@ export const openUploadFiles = async (options: UploadFilesOptions): Promise<Uplo
     hash: options.hash,
     bootId: options.bootId ?? readBootId(),
     clock: options.clock,
-    syncEvery: options.syncEvery ?? 64 * 1024 * 1024,
+    syncEvery: options.syncEvery ?? 16 * 1024 * 1024,
     warn: options.onWarning ?? (() => {}),
     ahead: options.ahead,
   }
