@@ -154,6 +154,7 @@ const commit = (
         idx: version.index,
         request: identityText(request.identity),
         created_at: parts.clock.now(),
+        node: parts.nodes.name,
       })
       .execute()
     await removeUploadRow(trx, uuid)

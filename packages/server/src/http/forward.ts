@@ -22,9 +22,10 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { HoldfastError, isErrorCode, isHoldfastError } from '@holdfast/api/errors'
 import type { RouteName } from '@holdfast/api/paths'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { findConversion, findConverted } from '../domain/convert-upload.ts'
 import { signPassed } from '../domain/nodes/node-tokens.ts'
 import type { NodeFacts } from '../domain/nodes/nodes.ts'
-import { findUpload } from '../domain/uploads.ts'
+import { findUpload, ownsUpload } from '../domain/uploads.ts'
 import type { Parts } from '../parts.ts'
 import { announcedLength, announcesBody, isAwaitingContinue, tellToContinue } from './request-body.ts'
 
@@ -46,8 +47,10 @@ export const mayBePassedOn = (route: RouteName): boolean => Object.hasOwn(upload
 
 /** A connection takes no longer to come about, or the node is not there. */
 const connectTimeoutMs = 3000
-/** Of the owner nothing is heard for this long although nobody waits for the client. */
-const replyTimeoutMs = 120_000
+/** Nothing moves for this long, and for longer than an append may be silent. */
+const silenceMs = 120_000
+/** A node that is frozen accepts connections: whether it is there is looked at this often meanwhile. */
+const lookMs = 1000
 /** Larger bodies wait until the owner has said that it wants them. */
 const smallBodyBytes = 64 * 1024
 /** A refusal is not longer. */
@@ -68,7 +71,7 @@ export const passOn = async (
 ): Promise<boolean> => {
   const uuid = uploadNamedBy[route]?.(request)
   if (typeof uuid !== 'string' || (await parts.uploadFiles.status(uuid.toLowerCase()))) return false
-  const node = await nodeOf(parts, request, uuid)
+  const node = (await nodeOf(parts, request, uuid)) ?? (await leftoverNodeOf(parts, route, request, uuid))
   if (node === undefined || node === parts.nodes.name) return false
   const facts = await parts.nodes.find(node)
   if (!facts || facts.health === 'gone') {
@@ -96,6 +99,24 @@ const nodeOf = async (
   }
 }
 
+/**
+ * A conversion that was cut short while it healed a damaged blob goes on where the upload's bytes are, when it is repeated.
+ * Should that node be gone, the repetition is answered here: the blob is damaged.
+ */
+const leftoverNodeOf = async (
+  { db, nodes }: Parts,
+  route: RouteName,
+  { caller }: FastifyRequest,
+  uuid: string,
+): Promise<string | undefined> => {
+  if (route !== 'convertUpload') return undefined
+  const done = await findConversion(db.read, uuid.toLowerCase())
+  if (!done || !ownsUpload(caller, done)) return undefined
+  const blob = await findConverted(db.read, done)
+  const node = blob?.state === 'quarantined' ? await nodes.find(done.node) : undefined
+  return node && node.health !== 'gone' ? node.name : undefined
+}
+
 const notThere = ({ name, health }: NodeFacts, cause: unknown): HoldfastError =>
   new HoldfastError('unavailable', {
     message: 'the node that holds this upload does not answer',
@@ -113,6 +134,14 @@ const exchange = async (
   const outgoing = await open(parts, node, request)
   const letGo = () => outgoing.destroy()
   reply.raw.once('close', letGo)
+  const looking = setInterval(async () => {
+    const health = await parts.nodes.find(node.name).then(
+      (found) => found?.health,
+      () => undefined,
+    )
+    if (health === 'gone') outgoing.destroy(new Error('it is gone'))
+  }, lookMs)
+  reply.raw.once('close', () => clearInterval(looking))
   try {
     const answer = await converse(request, outgoing)
     if (answer.statusCode! >= 400) throw await refusalOf(answer, reply)
@@ -171,7 +200,7 @@ const open = async (parts: Parts, node: NodeFacts, request: FastifyRequest): Pro
     method: raw.method,
     headers,
     agent: agents[protocol],
-    timeout: replyTimeoutMs,
+    timeout: Math.max(silenceMs, 2000 * parts.config.uploadStall),
   })
 }
 
