@@ -14,8 +14,13 @@ export type Fault =
   | { readonly kind: 'cut-request'; readonly after: number; readonly reset?: boolean }
   /** The server acts; its reply is lost after this many bytes of its body, the head included if that is negative. */
   | { readonly kind: 'cut-reply'; readonly after: number; readonly reset?: boolean }
-  /** Something in front of the server answers. */
-  | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string }
+  /** Something in front of the server answers, or the server as it would with this refusal. */
+  | {
+      readonly kind: 'status'
+      readonly status: number
+      readonly retryAfter?: string
+      readonly json?: object
+    }
   /**
    * After this many bytes of the request's body nothing moves any more, and neither side hears of the other's end. After
    * half a second, or as long as it says, both connections are dropped.
@@ -90,8 +95,8 @@ export const startProxy = async (
       incoming.on('data', came)
       if (fault.retryAfter) outgoing.setHeader('Retry-After', fault.retryAfter)
       outgoing
-        .writeHead(fault.status, { 'Content-Type': 'text/html' })
-        .end('<html>in front of the server</html>')
+        .writeHead(fault.status, { 'Content-Type': fault.json ? 'application/json' : 'text/html' })
+        .end(fault.json ? JSON.stringify(fault.json) : '<html>in front of the server</html>')
       return
     }
     const onward = request(`${target}${path}`, { method, headers: incoming.headers, agent: false })

@@ -158,6 +158,9 @@ const exchange = async (
   } catch (error) {
     raw.unpipe(outgoing)
     outgoing.destroy()
+    // Nobody is there to be told.
+    if (reply.raw.destroyed && !isHoldfastError(error))
+      throw new HoldfastError('body_incomplete', { cause: error })
     parts.metrics.passedOn.inc({ outcome: isHoldfastError(error) ? 'answered' : 'failed' })
     throw isHoldfastError(error) ? error : notThere(node, error)
   }

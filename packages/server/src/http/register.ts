@@ -8,7 +8,7 @@ import { routeContract } from '@holdfast/api/contract'
 import { HoldfastError } from '@holdfast/api/errors'
 import { paths, type RouteName, splitPath } from '@holdfast/api/paths'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods, RouteHandlerMethod } from 'fastify'
-import { readPassed } from '../domain/nodes/node-tokens.ts'
+import { type PassedRequest, readPassed } from '../domain/nodes/node-tokens.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { callOf } from './call.ts'
 import { sendError } from './errors.ts'
@@ -33,8 +33,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     caller: Caller
-    /** Which node has passed the request on; undefined when it comes from a client. */
-    passedBy: string | undefined
+    /** Which node has passed the request on, and for whom; undefined when it comes from a client. */
+    passed: PassedRequest | undefined
   }
 }
 
@@ -88,7 +88,7 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
   )
   app.setValidatorCompiler(compileValidator)
   app.decorateRequest('caller')
-  app.decorateRequest('passedBy')
+  app.decorateRequest('passed')
   app.addHook('onRequest', async (request, reply) => {
     observe(parts, request, reply)
     // On Node's own object, so that replies which bypass Fastify carry them too.
@@ -97,7 +97,7 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
     const passed = request.raw.headers[passedHeader]
     if (passed !== undefined) {
       const { method, url } = request.raw
-      request.passedBy = (await readPassed(parts, String(passed), `${method} ${url}`)).from
+      request.passed = await readPassed(parts, String(passed), `${method} ${url}`)
     }
     // Fastify refuses Content-Types it cannot read, but nothing here depends on them.
     delete request.raw.headers['content-type']
@@ -147,7 +147,7 @@ const registerRoute = (
     ...(parts.nodes.isShared &&
       mayBePassedOn(name) && {
         preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
-          if (request.passedBy === undefined && (await passOn(parts, name, request, reply))) return reply
+          if (request.passed === undefined && (await passOn(parts, name, request, reply))) return reply
         },
       }),
     handler: handlerOf(parts, routes, name),

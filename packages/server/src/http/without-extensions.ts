@@ -10,7 +10,7 @@ import { holdfastCapabilities } from '@holdfast/api/capabilities'
 import { HoldfastError } from '@holdfast/api/errors'
 import { type RouteName, splitPath } from '@holdfast/api/paths'
 import type { FastifyInstance } from 'fastify'
-import { showUpload } from '../domain/uploads.ts'
+import { findUpload } from '../domain/uploads.ts'
 import type { Parts } from '../parts.ts'
 
 const addedRoutes: ReadonlySet<RouteName | undefined> = new Set<RouteName>([
@@ -58,7 +58,7 @@ export const removeExtensions = (app: FastifyInstance, parts: Parts): void => {
     const { size: _, sha512: __, ...known } = request.body as Record<string, unknown>
     request.body = known
     if (route === 'convertUpload' && typeof known.upload_uuid === 'string')
-      await showUpload(parts, request.caller, known.upload_uuid)
+      await findUpload(parts.db.read, request.caller, known.upload_uuid)
   })
   app.addHook('onSend', async (request, reply, payload) => {
     for (const name of addedReplyHeaders) reply.removeHeader(name)
