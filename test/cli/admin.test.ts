@@ -107,6 +107,7 @@ test('what makes no sense is refused, and others may not', async () => {
     ['collect'],
     ['usage'],
     ['failures'],
+    ['nodes'],
     ['quarantine'],
     ['verify'],
     ['explain', 'x'],
@@ -130,6 +131,16 @@ test('failures are listed', async () => {
   expect(wrong.code).toBe(4)
   const simple = await place.run('--simple', 'admin', 'failures')
   expect(simple.stdout).toMatch(/^last,count,route,.*\n(.*\n)*.*,authenticate,,wrong_key,401,/)
+})
+
+test('the only node is listed, and cannot be forgotten', async () => {
+  const simple = (await place.run('--simple', 'admin', 'nodes')).stdout.trimEnd().split('\n')
+  expect(simple[0]).toBe('name,state,uploads,started,seen,version,url,answers')
+  expect(simple.slice(1)).toEqual([expect.stringMatching(/^node-1,up,\d+,.*,yes$/)])
+  const json = JSON.parse((await place.run('--json', 'admin', 'nodes')).stdout)
+  expect(json).toMatchObject([{ name: 'node-1', state: 'up', answers: true }])
+  expect((await place.run('admin', 'forget-node', 'node-1')).stderr).toContain('the node is running')
+  expect((await place.run('admin', 'forget-node', 'node-9')).stderr).toContain('there is no such node')
 })
 
 test('limits of a namespace are shown and set', async () => {

@@ -12,7 +12,9 @@ const jobFields = {
   interval: Type.Number({ description: 'Seconds between the end of a run and the next one' }),
   is_running: Type.Boolean(),
   waiting: Count('Runs that were asked for and have not begun'),
-  runs: Count('Runs that have ended since the server started'),
+  runs: Count(
+    'Runs that have ended since the server started; with several nodes, of those that were asked for',
+  ),
   next_run_at: OrNull(Seconds),
   last_run: OrNull(
     Type.Object({

@@ -155,7 +155,7 @@ export class SharedRunner implements JobRunner {
   /** Runs the job if it is due and nobody else does. */
   async #look(): Promise<void> {
     if (this.#stopped.signal.aborted || !(await this.#isDue())) return
-    const { nodes, config } = this.#parts
+    const { config } = this.#parts
     const turn = await takeTurn(this.#parts, this.#turnName(this.#node), config.nodeTimeout * 1000)
     if (!turn) return
     try {
@@ -164,7 +164,6 @@ export class SharedRunner implements JobRunner {
     } finally {
       await turn.release()
     }
-    if (nodes.isShared && this.#poked) this.#schedule(0)
   }
 
   async #isDue(): Promise<boolean> {
