@@ -72,6 +72,8 @@ const bareRoutes: Partial<Record<RouteName, 'public' | 'own' | 'system'>> = {
   listQuarantine: 'system',
   showStoreUsage: 'system',
   listFailures: 'system',
+  listNodes: 'system',
+  forgetNode: 'system',
   startBackup: 'system',
   showBackup: 'system',
   startCheck: 'system',
