@@ -124,7 +124,13 @@ export class KillLane {
       client.use(url, sessions[n % sessions.length]!)
       this.#clients.push(client)
     }
-    this.#namespaces = new NamespaceClient(url, this.#system, this.#random.fork(), this.#report)
+    this.#namespaces = new NamespaceClient(
+      url,
+      this.#system,
+      this.#random.fork(),
+      this.#report,
+      seconds.uploadExpiry * 1000,
+    )
     const label = `${this.#label}.library`
     const largest = this.#engine.largestFile
     this.#library = new LibraryClient(label, url, sessions[0]!, this.#random.fork(), this.#report, largest)

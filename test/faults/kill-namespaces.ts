@@ -11,7 +11,8 @@ interface Life {
   artifact?: { readonly uuid: string; readonly blobUuid: string; readonly sha512: string }
 }
 
-const requestTimeoutMs = 30_000
+/** Several requests, each of which may meet a node that is frozen for a while. */
+const lifeTimeoutMs = 120_000
 
 export class NamespaceClient {
   readonly label = 'namespaces'
@@ -20,10 +21,13 @@ export class NamespaceClient {
   readonly #random: Random
   readonly #report: Report
   readonly #lives: Life[] = []
+  /** HOLDFAST_UPLOAD_EXPIRY in ms. */
+  readonly #uploadExpiryMs: number
   #unsettled: Life | undefined
   #made = 0
 
-  constructor(base: string, system: Session, random: Random, report: Report) {
+  constructor(base: string, system: Session, random: Random, report: Report, uploadExpiryMs: number) {
+    this.#uploadExpiryMs = uploadExpiryMs
     this.#base = base
     this.#system = system
     this.#random = random
@@ -36,7 +40,7 @@ export class NamespaceClient {
 
   async work(stopped: () => boolean): Promise<void> {
     try {
-      while (!stopped()) await within(requestTimeoutMs, 'the life of a namespace', this.#step())
+      while (!stopped()) await within(lifeTimeoutMs, 'the life of a namespace', this.#step())
     } catch (error) {
       if (!isConnectionError(error)) throw error
     }
@@ -79,9 +83,12 @@ export class NamespaceClient {
     this.#report.count('namespaces created')
     const session = await login(this.#base, name, life.key)
     const content = bytesOf(name, this.#random.between(1, 50_000))
+    const beganAt = Date.now()
     const upload = await session.post('/upload')
     await session.send('POST', `/upload/${upload.json.uuid}`, { body: content })
     const { status, json } = await session.post('/artifacts/upload/only', { upload_uuid: upload.json.uuid })
+    const mayHaveExpired = Date.now() >= beganAt + this.#uploadExpiryMs
+    if (status === 404 && mayHaveExpired) return
     if (this.#report.check(status === 200, () => `convert in ${name}: ${status}`))
       life.artifact = { uuid: json.uuid, blobUuid: json.blob_uuid, sha512: sha512(content) }
   }

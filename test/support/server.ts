@@ -17,7 +17,8 @@ import { blobSettings } from './s3.ts'
 const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
 const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
 const startTimeoutMs = 60_000
-const stopTimeoutMs = 20_000
+/** Longer than a server waits for requests in flight (HOLDFAST_SHUTDOWN_TIMEOUT), and for its parts after that. */
+const stopTimeoutMs = 60_000
 
 export interface RunningServer {
   readonly url: string
