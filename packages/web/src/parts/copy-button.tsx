@@ -46,7 +46,7 @@ export const Command = ({ text }: { text: string }) => (
 /** The same in a row of a table, where there is no room to show it. */
 export const CommandButton = ({ text }: { text: string }) => (
   <span title={`Copy the command: ${text}`}>
-    <CopyButton text={text} label={`Copy the command: ${text}`}>
+    <CopyButton text={text} label={`CLI. Copy the command: ${text}`}>
       CLI
     </CopyButton>
   </span>
