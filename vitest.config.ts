@@ -14,8 +14,9 @@ const restarting = [
 /** Tests that need an S3 server (TEST_S3_URL): also for `npm run test:all`. */
 const needingS3 = ['packages/server/src/blobs/s3/{s3-store,part-sender}.test.ts', 'test/s3/**/*.test.ts']
 
-/** Tests of several nodes: they need PostgreSQL and S3 (TEST_POSTGRES_URL, TEST_S3_URL), and take no other form. */
-const needingBoth = ['test/nodes/**/*.test.ts']
+/** Tests of several nodes, and of moving a store: they need PostgreSQL and S3 (TEST_POSTGRES_URL, TEST_S3_URL), and take no other form. */
+const ofNodes = ['test/nodes/**/*.test.ts']
+const ofMoving = ['test/migrate/**/*.test.ts']
 
 // With every service on the same machine, a start takes longer.
 const testTimeout = process.env.TEST_S3_URL ? 60_000 : 20_000
@@ -40,7 +41,8 @@ export default defineConfig({
       { extends: true, test: { name: 's3', include: needingS3 } },
       // Need nginx and Caddy.
       { extends: true, test: { name: 'proxy', include: ['test/proxy/**/*.test.ts'] } },
-      { extends: true, test: { name: 'nodes', include: needingBoth } },
+      { extends: true, test: { name: 'nodes', include: ofNodes } },
+      { extends: true, test: { name: 'migrate', include: ofMoving } },
     ],
   },
 })

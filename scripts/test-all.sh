@@ -100,6 +100,7 @@ lane_scale_out() {
   s3_url=$(scripts/start-s3.sh versitygw "$work/versitygw" 7480)
   suite 's3: store over versitygw' over_s3 npx vitest run --project s3
   configuration 's3' over_s3
+  suite 'migrate' over_both npx vitest run --project migrate
   suite 'postgres and s3: acceptance' over_both npx vitest run --project main test/acceptance
   suite 'several nodes' over_both npx vitest run --project nodes
   suite 'postgres and s3: official client' over_both official_client test/interop/test_{apiclient,commands,large}.py

@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import { readSetting, writeSetting } from './backup/store-settings.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
+import type { PartSender } from './blobs/s3/part-sender.ts'
 import type { S3Connection, S3Settings } from './blobs/s3/s3-connection.ts'
 import { isFromStore, storeAway } from './blobs/s3/s3-errors.ts'
 import type { UploadAhead } from './blobs/upload-file.ts'
@@ -30,12 +31,15 @@ export class BlobStoreStartError extends Error {
 export interface OpenBlobs {
   readonly blobs: BlobStore
   readonly ahead?: UploadAhead
+  /** Makes a blob of a local file's first `size` bytes and leaves the file alone; where blobs are kept elsewhere. */
+  readonly send?: PartSender['complete']
   /** Bytes of the largest blob that it takes. */
   readonly maxSize: number
   close(): void
 }
 
-const settingName = 'blob-store'
+/** The setting that has the id of the place in the bucket. */
+export const blobStoreSetting = 'blob-store'
 /** Longer than services that are started together differ. */
 const startPatienceMs = 30_000
 const startPauseMs = 1000
@@ -43,7 +47,7 @@ const startPauseMs = 1000
 /** Opens it. Throws `ConfigError`, `BlobStoreStartError`, `WrongBlobStoreError`. */
 export const openBlobs = async (config: Config, db: Database, log: Logger): Promise<OpenBlobs> => {
   if (hasOwnBlobStore(config)) return openS3Blobs(config, db, log)
-  if ((await readSetting(db.read, settingName)) !== undefined)
+  if ((await readSetting(db.read, blobStoreSetting)) !== undefined)
     throw new WrongBlobStoreError(
       'The blobs of this store are in S3, but HOLDFAST_BLOB_STORE names no bucket. Set it as before, or check ' +
         'HOLDFAST_DATA_DIR. Nothing was changed.',
@@ -71,7 +75,11 @@ const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<O
         store.parts.close()
         connection.close()
       }
-      return { blobs: store, ahead: store.parts, maxSize: maxObjectSize, close }
+      const send: PartSender['complete'] = (uuid, path, size, expected) =>
+        store.parts.complete(uuid, path, size, expected).catch((error) => {
+          throw isFromStore(error) ? storeAway(error) : error
+        })
+      return { blobs: store, ahead: store.parts, send, maxSize: maxObjectSize, close }
     })
   } catch (error) {
     connection.close()
@@ -119,7 +127,7 @@ const bindBlobStore = async (connection: S3Connection, prefix: string, db: Datab
   const place = `s3://${connection.bucket}/${prefix}`
   // In this order: another node may be making both at this moment, the database's first.
   const found = await readMarker(connection, prefix)
-  const wanted = await readSetting(db.read, settingName)
+  const wanted = await readSetting(db.read, blobStoreSetting)
   if (found !== undefined && found === wanted) return
   if (found !== undefined)
     throw new WrongBlobStoreError(
@@ -136,8 +144,8 @@ const bindBlobStore = async (connection: S3Connection, prefix: string, db: Datab
             'Nothing was changed.',
     )
   const id = await db.write(async (trx) => {
-    const first = (await readSetting(trx, settingName)) ?? randomUUID()
-    await writeSetting(trx, settingName, first)
+    const first = (await readSetting(trx, blobStoreSetting)) ?? randomUUID()
+    await writeSetting(trx, blobStoreSetting, first)
     return first
   })
   await writeMarker(connection, prefix, id)

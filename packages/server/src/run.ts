@@ -3,6 +3,7 @@
  * stderr, signals in, an exit code out (0 stopped, 1 cannot start, 2 bad settings, 70 a fault of the server).
  */
 import { pino } from 'pino'
+import { MovedStoreError } from './backup/migrate/marks.ts'
 import { UnfinishedRestoreError } from './backup/unfinished-restore.ts'
 import { ConfigError, describeConfig, parseConfig } from './config.ts'
 import { DataDirectoryInUseError } from './db/lock.ts'
@@ -27,6 +28,7 @@ const isExpected = (error: Error): boolean =>
   error instanceof ConfigError ||
   error instanceof DataDirectoryInUseError ||
   error instanceof UnfinishedRestoreError ||
+  error instanceof MovedStoreError ||
   error instanceof DatabaseStartError ||
   error instanceof WrongDatabaseError ||
   error instanceof BlobStoreStartError ||

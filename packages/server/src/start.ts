@@ -10,13 +10,14 @@ import type { Logger } from 'pino'
 import packageFile from '../package.json' with { type: 'json' }
 import { createApp } from './app.ts'
 import { tellLastBackup } from './backup/backups.ts'
+import { refuseMovedStore } from './backup/migrate/marks.ts'
 import { refuseUnfinishedRestore } from './backup/unfinished-restore.ts'
 import { startHashPipeline } from './blobs/hash-pipeline.ts'
 import { createBlobSender } from './blobs/read-blob.ts'
 import { openUploadFiles } from './blobs/upload-files.ts'
 import { readCertificate, renewCertificate, tellCertificate } from './certificate.ts'
 import { writeClientFile } from './client-file.ts'
-import { type Config, ConfigError, hasOwnBlobStore } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import type { Database } from './db/database.ts'
 import { lockDataDirectory } from './db/lock.ts'
 import { hasOwnServer, openDatabase } from './db/open-database.ts'
@@ -29,7 +30,7 @@ import { aloneNode, type Nodes } from './domain/nodes/nodes.ts'
 import { SharedClock } from './domain/nodes/shared-clock.ts'
 import { RecentFailures } from './domain/recent-failures.ts'
 import { recover } from './domain/recover.ts'
-import { formerTokenKey, loadTokenKey, sharedSecret } from './domain/secrets.ts'
+import { formerTokenKey, loadTokenKey, sharedSecret, tokenKeyName } from './domain/secrets.ts'
 import { SharedAdmission } from './domain/shared-admission.ts'
 import { parseAllowList } from './fetch/allow-list.ts'
 import { checkOffload } from './http/offload.ts'
@@ -39,7 +40,7 @@ import { openBlobs, whenStoreAnswers } from './open-blobs.ts'
 import type { Clock, Parts } from './parts.ts'
 import { parsePublicUrl } from './public-url.ts'
 import { bindDataDirectory } from './store-directory.ts'
-import { bindNode } from './store-node.ts'
+import { bindNode, isSharedStore } from './store-node.ts'
 
 /** A server that listens. */
 export interface RunningServer {
@@ -55,6 +56,13 @@ export interface RunningServer {
 }
 
 type Release = () => unknown
+
+export interface OpenOptions {
+  /** By `holdfast-server migrate`, which goes on with a store that has been marked by an earlier run of it. */
+  readonly isMigrating?: boolean
+  /** Another server has taken the place of this node. */
+  readonly onReplaced?: (error: Error) => void
+}
 
 /** How often the database is asked for its time at a start. */
 const firstQuestions = 5
@@ -82,7 +90,7 @@ export const startServer = async (
     }
   }
   try {
-    const parts = await openParts({ ...config, dataDir }, log, releases, onReplaced)
+    const parts = await openParts({ ...config, dataDir }, log, releases, { onReplaced })
     await whenStoreAnswers(config, log, () => recover(parts))
     await tellLastBackup(parts)
     const key = await ensureSystem(parts)
@@ -124,15 +132,16 @@ export const openParts = async (
   config: Config,
   log: Logger,
   releases: Release[],
-  onReplaced: (error: Error) => void = () => {},
+  { isMigrating = false, onReplaced = () => {} }: OpenOptions = {},
 ): Promise<Parts> => {
   const { dataDir } = config
   const lock = lockDataDirectory(dataDir)
   releases.push(() => lock.release())
   refuseUnfinishedRestore(dataDir)
-  const db = await openDatabase(config, log)
+  const db = await openDatabase(config, log, isMigrating ? 'holdfast-migrate' : undefined)
   releases.push(() => db.close())
-  const isShared = hasOwnServer(config) && hasOwnBlobStore(config)
+  if (!isMigrating) await refuseMovedStore(db)
+  const isShared = isSharedStore(config)
   if (hasOwnServer(config) && !isShared) await bindDataDirectory(db, dataDir)
   const hash = startHashPipeline({
     onCrash: (error) => log.error({ err: error }, 'a hash thread died and was replaced'),
@@ -168,7 +177,7 @@ export const openParts = async (
     log,
     metrics,
     tokenKey: isShared
-      ? Buffer.from(await sharedSecret(db, 'token-key', await formerTokenKey(dataDir)), 'base64url')
+      ? Buffer.from(await sharedSecret(db, tokenKeyName, await formerTokenKey(dataDir)), 'base64url')
       : await loadTokenKey(dataDir),
     logins: createLogins(),
     admission: isShared ? new SharedAdmission() : new LocalAdmission(),

@@ -19,7 +19,8 @@ export class WrongDatabaseError extends Error {
   override readonly name = 'WrongDatabaseError'
 }
 
-const settingName = 'data-directory'
+/** The setting that has the id of the data directory. */
+export const dataDirectorySetting = 'data-directory'
 export const directoryIdName = 'directory.id'
 
 /** Makes the two belong together at the first start, and from then on throws `WrongDatabaseError` unless they do. */
@@ -30,7 +31,7 @@ export const bindDataDirectory = async (db: Database, dataDir: string): Promise<
         'one. Remove that setting, or give this server a new data directory. Nothing was changed.',
     )
   const own = await readDirectoryId(dataDir)
-  const wanted = await readSetting(db.read, settingName)
+  const wanted = await readSetting(db.read, dataDirectorySetting)
   if (own !== undefined && own === wanted) return
   if (wanted !== undefined)
     throw new WrongDatabaseError(
@@ -49,7 +50,7 @@ export const bindDataDirectory = async (db: Database, dataDir: string): Promise<
   await db.write((trx) =>
     trx
       .insertInto('settings')
-      .values({ name: settingName, value: id })
+      .values({ name: dataDirectorySetting, value: id })
       .onConflict((conflict) => conflict.doNothing())
       .execute(),
   )

@@ -10,9 +10,14 @@ import { join } from 'node:path'
 import { readSetting } from './backup/store-settings.ts'
 import { dataPaths } from './blobs/paths.ts'
 import { writeWhole } from './blobs/whole-file.ts'
+import { type Config, hasOwnBlobStore } from './config.ts'
 import type { Database, Sql } from './db/database.ts'
+import { hasOwnServer } from './db/open-database.ts'
 import type { Clock } from './parts.ts'
 import { directoryIdName, holdsFiles, readDirectoryId, WrongDatabaseError } from './store-directory.ts'
+
+/** Whether the settings name a store that several nodes can share. */
+export const isSharedStore = (config: Config): boolean => hasOwnServer(config) && hasOwnBlobStore(config)
 
 export interface NodeWish {
   readonly name: string

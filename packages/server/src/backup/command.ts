@@ -1,19 +1,24 @@
 /**
- * The server's own command, for what needs a store at rest: bringing a backup back, and checking without a server. Words
+ * The server's own command, for what needs a store at rest: bringing a backup back, checking without a server, moving. Words
  * for people on stdout, the log as JSON lines on stderr; exit code 0 done, 1 not done or faults left, 2 a command line or
  * settings that make no sense. Each command loads what it needs, and no more.
  */
 import { existsSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { HoldfastError } from '@holdfast/api/errors'
 import { type Logger, pino } from 'pino'
 import { dataPaths } from '../blobs/paths.ts'
 import { type Config, ConfigError, hasOwnBlobStore, parseConfig } from '../config.ts'
 import { DataDirectoryInUseError } from '../db/lock.ts'
-import { hasOwnServer } from '../db/open-database.ts'
+import { NewerSchemaError } from '../db/migrate.ts'
+import { DatabaseStartError, hasOwnServer } from '../db/open-database.ts'
+import { BlobStoreStartError, WrongBlobStoreError } from '../open-blobs.ts'
 import type { Parts } from '../parts.ts'
+import { WrongDatabaseError } from '../store-directory.ts'
 import { emptyReport } from './check/faults.ts'
 import { BackupError } from './format.ts'
+import { MovedStoreError } from './migrate/marks.ts'
 import { UnfinishedRestoreError } from './unfinished-restore.ts'
 
 const usage = `Usage:
@@ -24,6 +29,11 @@ const usage = `Usage:
   holdfast-server check --offline [--data DIR]     compare metadata and files while no server runs
       --repair         repair what can be repaired; no bytes are lost by it
       --json           the report as JSON
+  holdfast-server migrate --to FILE [--data DIR]   move the store to another database or blob store; FILE has the settings
+                                                   of the new one, lines NAME=VALUE
+      --allow-damage   complete it although some blobs are damaged; those will be in quarantine
+      --drop-uploads   leave unfinished uploads behind
+  holdfast-server migrate --reopen [--data DIR]    give a migration up: the old store can be started again
   holdfast-server --help
 
 DIR is the data directory; without it, that of HOLDFAST_DATA_DIR. While a server runs: holdfast admin backup,
@@ -55,6 +65,9 @@ const readArguments = () => {
         offline: { type: 'boolean' },
         repair: { type: 'boolean' },
         json: { type: 'boolean' },
+        to: { type: 'string' },
+        'drop-uploads': { type: 'boolean' },
+        reopen: { type: 'boolean' },
       },
     })
   } catch (error) {
@@ -70,21 +83,27 @@ const allow = (options: Options, ...names: (keyof Options)[]): void => {
     if (!names.includes(name)) throw new UsageError(`--${name} means nothing here`)
 }
 
-const configFor = (data: string | undefined): Config => {
+const configOf = (data: string | undefined): Config => {
   const config = parseConfig(process.env)
+  return { ...config, dataDir: resolve(data ?? config.dataDir) }
+}
+
+/** For what cannot be done with PostgreSQL. */
+const embeddedConfigOf = (data: string | undefined): Config => {
+  const config = configOf(data)
   if (hasOwnServer(config))
     throw new BackupError(
       'the metadata of this store is in PostgreSQL (HOLDFAST_DATABASE_URL), which has its own tools for backup and ' +
         'restore: see docs/operators-guide.md. To check it, use holdfast admin check while the server runs.',
     )
-  return { ...config, dataDir: resolve(data ?? config.dataDir) }
+  return config
 }
 
 const restore = async (words: readonly string[], options: Options): Promise<number> => {
   allow(options, 'data', 'verify', 'allow-damage')
   const [backup, ...more] = words
   if (backup === undefined || more.length > 0) throw new UsageError('name one backup, a directory')
-  const config = configFor(options.data)
+  const config = embeddedConfigOf(options.data)
   if (hasOwnBlobStore(config))
     throw new BackupError(
       'a backup holds blobs as files, and HOLDFAST_BLOB_STORE names an S3 store: see docs/operators-guide.md',
@@ -113,7 +132,7 @@ const check = async (words: readonly string[], options: Options): Promise<number
   if (words.length > 0) throw new UsageError(`${words[0]} means nothing here`)
   if (!options.offline)
     throw new UsageError('with a server: holdfast admin check; without one: holdfast-server check --offline')
-  const config = configFor(options.data)
+  const config = embeddedConfigOf(options.data)
   const { database } = dataPaths(config.dataDir)
   if (!existsSync(database))
     throw new BackupError(`${config.dataDir} is not a data directory: it has no holdfast.db`)
@@ -139,12 +158,38 @@ ${report.found} faults found, ${report.repaired} repaired; ${report.quarantined_
   return left > 0 ? exitCodes.notDone : exitCodes.done
 }
 
+const migrate = async (words: readonly string[], options: Options): Promise<number> => {
+  if (options.reopen) allow(options, 'data', 'reopen')
+  else allow(options, 'data', 'to', 'allow-damage', 'drop-uploads')
+  if (words.length > 0) throw new UsageError(`${words[0]} means nothing here`)
+  if (!options.reopen && options.to === undefined)
+    throw new UsageError('name the file with the settings of the new store: --to FILE')
+  const { runMigration, runReopening } = await import('./migrate/run-migration.ts')
+  const from = configOf(options.data)
+  if (options.reopen) await runReopening(from, say, openLog(from))
+  else
+    await runMigration({
+      from,
+      settings: options.to!,
+      environment: process.env,
+      allowDamage: options['allow-damage'] ?? false,
+      dropUploads: options['drop-uploads'] ?? false,
+      signal: stopped.signal,
+      log: openLog(from),
+      output: process.stderr,
+      say,
+    })
+  return exitCodes.done
+}
+
+const openLog = (config: Config): Logger =>
+  pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
+
 const withParts = async (config: Config, work: (parts: Parts) => Promise<void>): Promise<void> => {
   const { openParts } = await import('../start.ts')
   const releases: (() => unknown)[] = []
-  const log: Logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
   try {
-    await work(await openParts(config, log, releases))
+    await work(await openParts(config, openLog(config), releases))
   } finally {
     for (const release of releases.reverse()) await release()
   }
@@ -159,8 +204,15 @@ const main = async (): Promise<number> => {
   }
   if (command === 'restore') return restore(words, values)
   if (command === 'check') return check(words, values)
+  if (command === 'migrate') return migrate(words, values)
   throw new UsageError(command === undefined ? 'a command is missing' : `there is no command ${command}`)
 }
+
+/** What a service answered says more than what a client would be told. */
+const wordsOf = (error: Error): string =>
+  error instanceof HoldfastError && error.cause instanceof Error
+    ? `${error.message} (${error.cause.message})`
+    : error.message
 
 const fail = (error: Error): number => {
   const complain = (text: string) => void process.stderr.write(`holdfast-server: ${text}\n`)
@@ -177,8 +229,16 @@ const fail = (error: Error): number => {
     error instanceof BackupError ||
     error instanceof DataDirectoryInUseError ||
     error instanceof UnfinishedRestoreError ||
+    error instanceof MovedStoreError ||
+    error instanceof DatabaseStartError ||
+    error instanceof NewerSchemaError ||
+    error instanceof WrongDatabaseError ||
+    error instanceof BlobStoreStartError ||
+    error instanceof WrongBlobStoreError ||
+    // A service is away, or a disk full.
+    error instanceof HoldfastError ||
     'syscall' in error
-  complain(isExpected ? error.message : `${error.stack}`)
+  complain(isExpected ? wordsOf(error) : `${error.stack}`)
   if (error instanceof ConfigError) return exitCodes.usage
   return isExpected ? exitCodes.notDone : exitCodes.fault
 }

@@ -6,9 +6,9 @@ import type { Config } from '../config.ts'
 import { openSqlite } from '../db/sqlite.ts'
 import { recordEvents } from '../domain/events.ts'
 import { askedAt } from '../domain/jobs/verify-blobs.ts'
-import { quarantineMessage } from '../domain/quarantine.ts'
 import { systemNamespace } from '../domain/visibility.ts'
 import type { BackupManifest, DamagedBlob } from './format.ts'
+import { quarantineMissing } from './quarantine-missing.ts'
 import { writeSetting } from './store-settings.ts'
 
 /**
@@ -26,22 +26,8 @@ export const settleRestored = async (
     const clock = { now: () => Date.now() }
     await db.write(async (trx) => {
       await trx.deleteFrom('uploads').execute()
-      for (const { uuid } of damaged)
-        await trx
-          .updateTable('blobs')
-          .set({ state: 'quarantined', verified_at: clock.now() })
-          .where('uuid', '=', uuid)
-          .where('state', '=', 'created')
-          .execute()
+      await quarantineMissing(trx, { clock, config }, damaged, 'in the backup that was restored')
       await recordEvents(trx, { clock, config }, [
-        ...damaged.map(({ uuid, reason }) => ({
-          objectType: 'blob' as const,
-          objectUuid: uuid,
-          namespace: '',
-          type: 'status' as const,
-          message: quarantineMessage,
-          extra: { reason: `in the backup that was restored ${reason}` },
-        })),
         {
           objectType: 'namespace',
           objectUuid: systemNamespace,

@@ -193,9 +193,15 @@ export const describeBlobStore = (name: string, openStore: OpenStore): void => {
       await store.quarantine(uuid)
       expect(await store.statQuarantined(uuid)).toMatchObject({ uuid, size: content.length })
       expect(await aside()).toMatchObject([{ uuid, size: content.length }])
+      const reader = await store.openQuarantined(uuid)
+      const target = Buffer.alloc(content.length)
+      expect(await reader.read(target, 0)).toBe(content.length)
+      expect(target.equals(content)).toBe(true)
+      await reader.close()
       await store.dropQuarantined(uuid)
       expect(await store.statQuarantined(uuid)).toBeUndefined()
       expect(await aside()).toEqual([])
+      await expect(store.openQuarantined(uuid)).rejects.toMatchObject({ code: 'blob_damaged' })
     })
 
     test('lists what is there', async () => {
@@ -217,6 +223,7 @@ export const describeBlobStore = (name: string, openStore: OpenStore): void => {
         await expect(store.restore(name)).rejects.toThrow(RangeError)
         await expect(store.dropQuarantined(name)).rejects.toThrow(RangeError)
         await expect(store.statQuarantined(name)).rejects.toThrow(RangeError)
+        await expect(store.openQuarantined(name)).rejects.toThrow(RangeError)
       },
     )
   })

@@ -43,6 +43,8 @@ export interface BlobStore {
   dropQuarantined(uuid: string): Promise<void>
   /** What was set aside under this UUID, if anything. */
   statQuarantined(uuid: string): Promise<BlobFacts | undefined>
+  /** Opens what was set aside, as `open` does. */
+  openQuarantined(uuid: string): Promise<BlobReader>
   /** All that was set aside; otherwise as `list`. */
   listQuarantined(): AsyncIterable<BlobFacts>
   /**

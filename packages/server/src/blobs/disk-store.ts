@@ -92,6 +92,18 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
     return facts && { uuid, ...facts }
   }
 
+  const openFile = async (uuid: string, path: string): Promise<BlobReader> => {
+    const file = await files.open(path, 'read').catch((error) => {
+      throw readFailure(uuid, error)
+    })
+    try {
+      return blobReader(uuid, file, await file.size())
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
   return {
     async adopt(uuid, sourcePath) {
       const target = paths.blob(uuid)
@@ -104,17 +116,7 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
 
     stat: factsOf,
 
-    async open(uuid) {
-      const file = await files.open(paths.blob(uuid), 'read').catch((error) => {
-        throw readFailure(uuid, error)
-      })
-      try {
-        return blobReader(uuid, file, await file.size())
-      } catch (error) {
-        await file.close()
-        throw error
-      }
-    },
+    open: async (uuid) => openFile(uuid, paths.blob(uuid)),
 
     async remove(uuid) {
       await removeFile(paths.blob(uuid))
@@ -150,6 +152,8 @@ export const openDiskStore = async (dataDir: string, files: FileOps = realFiles)
       const facts = await files.stat(paths.quarantined(uuid))
       return facts && { uuid, ...facts }
     },
+
+    openQuarantined: async (uuid) => openFile(uuid, paths.quarantined(uuid)),
 
     async *listQuarantined() {
       for (const uuid of await files.list(paths.quarantine)) {

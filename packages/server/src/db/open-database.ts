@@ -25,19 +25,26 @@ const mostWriters = 4
 const writersOf = (connections: number): number =>
   Math.max(1, Math.min(mostWriters, Math.floor(connections / 2)))
 
+/** What servers call themselves in `pg_stat_activity`, before their own name. */
+export const serverName = 'holdfast '
+
 /** Whether the store's metadata is kept by a database of its own, and not in the data directory. */
 export const hasOwnServer = ({ databaseUrl, databaseUrlFile }: Config): boolean =>
   databaseUrl !== undefined || databaseUrlFile !== ''
 
 /** Opens the database. Throws `ConfigError`, `DatabaseStartError`, or `NewerSchemaError`. */
-export const openDatabase = async (config: Config, log: DatabaseLog): Promise<Database> => {
+export const openDatabase = async (
+  config: Config,
+  log: DatabaseLog,
+  applicationName = `${serverName}${config.nodeName}`,
+): Promise<Database> => {
   if (!hasOwnServer(config)) return openSqlite({ path: join(config.dataDir, 'holdfast.db'), log })
-  const url = await readUrl(config)
+  const url = await databaseUrlOf(config)
   const statementTimeoutMs = config.databaseTimeout * 1000
   const connections = Math.max(2, config.databaseConnections)
   const options = {
     url,
-    applicationName: `holdfast ${config.nodeName}`,
+    applicationName,
     connections,
     writers: writersOf(connections),
     statementTimeoutMs,
@@ -60,7 +67,8 @@ export const openDatabase = async (config: Config, log: DatabaseLog): Promise<Da
   }
 }
 
-const readUrl = async ({ databaseUrl, databaseUrlFile }: Config): Promise<string> => {
+/** The URL of PostgreSQL, wherever the settings have it. Throws `ConfigError`. */
+export const databaseUrlOf = async ({ databaseUrl, databaseUrlFile }: Config): Promise<string> => {
   if (databaseUrl !== undefined && databaseUrlFile !== '')
     throw new ConfigError('HOLDFAST_DATABASE_URL and HOLDFAST_DATABASE_URL_FILE are both set; one is enough')
   const url =
@@ -77,7 +85,7 @@ const readUrl = async ({ databaseUrl, databaseUrlFile }: Config): Promise<string
 }
 
 /** Where the database is, without who asks and with which password. */
-const placeOf = (url: string): string => {
+export const placeOf = (url: string): string => {
   const { host, pathname, searchParams } = new URL(url)
   return `${host || (searchParams.get('host') ?? 'on this machine')}${pathname}`
 }

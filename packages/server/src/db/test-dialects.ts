@@ -48,9 +48,12 @@ async function createSqlite(given?: string): Promise<TestDatabase> {
 }
 
 /** Where tests may make databases: a throw-away server, see `scripts/start-postgres.sh`. */
-const postgresUrl = process.env.TEST_POSTGRES_URL
+export const postgresUrl = process.env.TEST_POSTGRES_URL
 
-async function createPostgres(adminUrl: string): Promise<TestDatabase> {
+/** A new, empty database, and how to drop it again. */
+export async function createPostgresDatabase(
+  adminUrl: string,
+): Promise<{ url: string; drop(): Promise<void> }> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const url = new URL(adminUrl)
   url.pathname = `/${name}`
@@ -64,9 +67,14 @@ async function createPostgres(adminUrl: string): Promise<TestDatabase> {
   await admin(
     `CREATE DATABASE ${name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C.UTF-8'`,
   )
+  return { url: url.href, drop: () => admin(`DROP DATABASE ${name} WITH (FORCE)`) }
+}
+
+async function createPostgres(adminUrl: string): Promise<TestDatabase> {
+  const { url, drop } = await createPostgresDatabase(adminUrl)
   const open = () =>
     openPostgres({
-      url: url.href,
+      url,
       applicationName: 'holdfast test',
       connections: 6,
       writers: 4,
@@ -85,7 +93,7 @@ async function createPostgres(adminUrl: string): Promise<TestDatabase> {
     },
     async [Symbol.asyncDispose]() {
       await db.close()
-      await admin(`DROP DATABASE ${name} WITH (FORCE)`)
+      await drop()
     },
   }
 }

@@ -19,7 +19,7 @@ import { checkKeyName, hashKey, type NewKey, storeKey } from './keys.ts'
 import { endLeasesOf } from './leases.ts'
 import { checkNamespaceName } from './namespace-name.ts'
 import { namespaceViews } from './namespace-view.ts'
-import { formerSystemKey, loadSystemKey, sharedSecret } from './secrets.ts'
+import { formerSystemKey, loadSystemKey, sharedSecret, systemKeyName } from './secrets.ts'
 import { removeUploadsOf } from './uploads.ts'
 import {
   findNamespace,
@@ -148,7 +148,7 @@ const removeBelongings = async (trx: Transaction<Schema>, name: string): Promise
 
 const storedSystemKey = async ({ config, db, nodes }: Parts): Promise<string> =>
   nodes.isShared
-    ? sharedSecret(db, 'system-key', await formerSystemKey(config.dataDir))
+    ? sharedSecret(db, systemKeyName, await formerSystemKey(config.dataDir))
     : loadSystemKey(config.dataDir)
 
 /**

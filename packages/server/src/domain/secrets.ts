@@ -11,6 +11,10 @@ import type { Database, Sql } from '../db/database.ts'
 
 const tokenKeyBytes = 32
 
+/** What the two are called where all nodes share them. */
+export const tokenKeyName = 'token-key'
+export const systemKeyName = 'system-key'
+
 /** The key that signs access tokens: 32 random bytes in `token.key`. Removing the file logs everybody out. */
 export const loadTokenKey = async (dataDir: string, files?: FileOps): Promise<Uint8Array> => {
   const path = join(dataDir, 'token.key')
@@ -39,18 +43,23 @@ export const loadSystemKey = async (dataDir: string, files?: FileOps): Promise<s
   return key
 }
 
+const find = async (sql: Sql, name: string): Promise<string | undefined> =>
+  (await sql.selectFrom('secrets').select('value').where('name', '=', name).executeTakeFirst())?.value
+
+/** A secret that all nodes share, if it has been made. */
+export const readSharedSecret = ({ read }: Database, name: string): Promise<string | undefined> =>
+  find(read, name)
+
 /** A secret that all nodes share: made by the first one that asks, or `former`, what it was while the store had one node. */
 export const sharedSecret = async (
   db: Database,
   name: string,
   former?: string | undefined,
 ): Promise<string> => {
-  const find = async (sql: Sql) =>
-    (await sql.selectFrom('secrets').select('value').where('name', '=', name).executeTakeFirst())?.value
-  const known = await find(db.read)
+  const known = await find(db.read, name)
   if (known !== undefined) return known
   return db.write(async (trx) => {
-    const value = (await find(trx)) ?? former ?? randomBytes(32).toString('base64url')
+    const value = (await find(trx, name)) ?? former ?? randomBytes(32).toString('base64url')
     await trx
       .insertInto('secrets')
       .values({ name, value })

@@ -111,10 +111,17 @@ const readAndCompare = async (
     if (isHoldfastError(error, 'blob_damaged')) return { damage: 'its file is missing or cannot be read' }
     throw error
   }
-  if (digest.size !== blob.size)
-    return { damage: `its file has ${digest.size} bytes instead of ${blob.size}` }
-  if (digest.sha512 !== blob.sha512) return { damage: 'its file has another sha512' }
-  return { digest }
+  const damage = damageOf(blob, digest)
+  return damage === undefined ? { digest } : { damage }
+}
+
+/** What is wrong with bytes of this digest, if they are to be this blob's. */
+export const damageOf = (
+  blob: Pick<BlobRow, 'size' | 'sha512'>,
+  digest: Pick<FileDigest, 'size' | 'sha512'>,
+): string | undefined => {
+  if (digest.size !== blob.size) return `its file has ${digest.size} bytes instead of ${blob.size}`
+  return digest.sha512 === blob.sha512 ? undefined : 'its file has another sha512'
 }
 
 /** Notes that a blob is good; false when it is not there or in quarantine by now. */

@@ -8,7 +8,7 @@
  */
 import { HoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
-import type { BlobFacts, BlobStore } from '../blob-store.ts'
+import type { BlobFacts, BlobReader, BlobStore } from '../blob-store.ts'
 import { type FileOps, realFiles } from '../files.ts'
 import { storageError } from '../free-space.ts'
 import { unlinkIfThere } from '../whole-file.ts'
@@ -90,6 +90,15 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
     }
   }
 
+  const openObject = async (uuid: string, key: string): Promise<BlobReader> => {
+    const object = await findObject(connection, key)
+    if (object) return s3Reader(connection, uuid, object)
+    throw new HoldfastError('blob_damaged', {
+      detail: { blob_uuid: uuid },
+      cause: new Error('the store has no such object'),
+    })
+  }
+
   const store: BlobStore = {
     async adopt(uuid, sourcePath, expected) {
       const [source, blob] = await Promise.all([files.stat(sourcePath), blobAt(uuid)])
@@ -114,14 +123,7 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
       return blob && toFacts(blob)
     },
 
-    async open(uuid) {
-      const blob = await blobAt(uuid)
-      if (blob) return s3Reader(connection, uuid, blob)
-      throw new HoldfastError('blob_damaged', {
-        detail: { blob_uuid: uuid },
-        cause: new Error('the store has no such object'),
-      })
-    },
+    open: async (uuid) => openObject(uuid, names.blob(uuid)),
 
     async remove(uuid) {
       unsettled.delete(uuid)
@@ -143,6 +145,8 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
       const object = await findObject(connection, names.quarantined(uuid))
       return object && toFacts(object)
     },
+
+    openQuarantined: async (uuid) => openObject(uuid, names.quarantined(uuid)),
 
     listQuarantined: () => list(names.quarantine),
 
@@ -192,6 +196,7 @@ const inWords = (store: BlobStore): BlobStore => {
     restore: (uuid) => store.restore(uuid).catch(say),
     dropQuarantined: (uuid) => store.dropQuarantined(uuid).catch(say),
     statQuarantined: (uuid) => store.statQuarantined(uuid).catch(say),
+    openQuarantined: (uuid) => store.openQuarantined(uuid).catch(say),
     listQuarantined: () => listInWords(store.listQuarantined()),
     linkTo: (uuid, seconds, disposition) => store.linkTo!(uuid, seconds, disposition).catch(say),
     sweep: (isKept) => store.sweep(isKept).catch(say),
