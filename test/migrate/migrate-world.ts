@@ -1,5 +1,5 @@
 /** A store with a bit of everything, made over HTTP, and all that can be seen of it over HTTP. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { createNamespace, login, publish, type Session, upload } from '../support/api.ts'
 
 export interface Unfinished {
@@ -18,7 +18,7 @@ export interface World {
 
 /** A large one goes to S3 in parts; the others are many enough that several are under way at any moment. */
 const largeSize = 20 * 1024 * 1024 + 12_345
-const smallCount = 60
+const smallCount = 30
 
 const want = async (answer: Promise<{ status: number; bytes: Buffer }>): Promise<void> => {
   const { status, bytes } = await answer
@@ -81,7 +81,13 @@ export const fillStore = async (url: string, system: Session): Promise<World> =>
 }
 
 /** What a migration itself adds to the history of the store. */
-const isOwnEvent = ({ message }: { message: string }) => message === 'moved here by a migration'
+const isOwnEvent = (one: { message?: string } | null) => one?.message === 'moved here by a migration'
+
+/** Without what differs each time somebody looks. */
+const lasting = (json: unknown): unknown =>
+  JSON.parse(JSON.stringify(json ?? null), (key, value) =>
+    ['request_id', 'last_used'].includes(key) ? undefined : value,
+  )
 
 const ofEverybody = ['/artifacts', '/auth/namespaces', '/upload']
 
@@ -98,10 +104,8 @@ export const viewOf = async (
   const view: Record<string, unknown> = {}
   const see = async (session: Session, target: string) => {
     const { status, json } = await session.get(target)
-    view[`${session.namespace} ${target}`] = {
-      status,
-      json: Array.isArray(json) ? json.filter((one) => !isOwnEvent(one)) : json,
-    }
+    const shown = Array.isArray(json) ? json.filter((one) => !isOwnEvent(one)) : json
+    view[`${session.namespace} ${target}`] = { status, shown: lasting(shown) }
   }
   for (const session of sessions) {
     for (const target of ofEverybody) await see(session, target)
@@ -117,11 +121,15 @@ export const viewOf = async (
   for (const target of ['/blobs', '/admin/quarantine']) await see(system, target)
   for (const uuid of world.blobs) {
     const { status, headers, bytes } = await system.send('GET', `/blobs/${uuid}/data`, { unchecked: true })
-    view[`data of ${uuid}`] = {
-      status,
-      etag: headers.etag,
-      bytes: status === 200 ? bytes.toString('base64') : '',
-    }
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    view[`data of ${uuid}`] = status === 200 ? { etag: headers.etag, size: bytes.length, sha256 } : { status }
   }
   return view
 }
+
+/** What is not the same in two views, in words; empty when they are equal. */
+export const changesBetween = (one: Record<string, unknown>, other: Record<string, unknown>): string[] =>
+  [...new Set([...Object.keys(one), ...Object.keys(other)])]
+    .map((key) => [key, JSON.stringify(one[key]), JSON.stringify(other[key])] as const)
+    .filter(([, before, after]) => before !== after)
+    .map((words) => words.join('\n'))
