@@ -40,12 +40,21 @@ export const requireOwnUploads = async (source: Parts, { nodeName }: Config): Pr
     }
 }
 
+export interface CopiedUpload {
+  readonly uuid: string
+  readonly size: number
+}
+
 /** Copies the files of all uploads. May be repeated. */
-export const copyUploads = async (source: Parts, dataDir: string, signal: AbortSignal): Promise<number> => {
+export const copyUploads = async (
+  source: Parts,
+  dataDir: string,
+  signal: AbortSignal,
+): Promise<readonly CopiedUpload[]> => {
   const from = dataPaths(source.config.dataDir)
   const to = dataPaths(dataDir)
   await realFiles.makeDirectory(to.uploads)
-  let count = 0
+  const copied: CopiedUpload[] = []
   for await (const page of pagesOf(source.db.read, 'uploads'))
     for (const { uuid } of page as unknown as Row<'uploads'>[]) {
       const status = await source.uploadFiles.status(uuid)
@@ -56,9 +65,9 @@ export const copyUploads = async (source: Parts, dataDir: string, signal: AbortS
       // All of it is on stable storage here.
       const record = encodeRecord({ size, durableSize: size, lastDataAt, bootId: readBootId() })
       await writeWhole(to.uploadState(uuid), record)
-      count++
+      copied.push({ uuid, size })
     }
-  return count
+  return copied
 }
 
 /** Carries the keys, as files or in SQL, wherever the new place has them: tokens and the administrator's key stay good. */

@@ -28,13 +28,14 @@ import { recover } from '../../domain/recover.ts'
 import { systemNamespace } from '../../domain/visibility.ts'
 import type { Parts } from '../../parts.ts'
 import { openParts } from '../../start.ts'
+import { isSharedStore } from '../../store-node.ts'
 import { BackupError, type DamagedBlob } from '../format.ts'
 import { quarantineMissing } from '../quarantine-missing.ts'
 import { writeSetting } from '../store-settings.ts'
 import { compareTables, type TableDigest } from './compare-tables.ts'
 import { type CopiedBlobs, copyBlobs } from './copy-blobs.ts'
 import { copyTables, type TableEnd } from './copy-tables.ts'
-import { copySecrets, copyUploads, requireOwnUploads } from './copy-uploads.ts'
+import { type CopiedUpload, copySecrets, copyUploads, requireOwnUploads } from './copy-uploads.ts'
 import { describeStore } from './describe-store.ts'
 import { type Mark, readMark, removeMark, writeMark } from './marks.ts'
 import { openTarget, requireNoServers, type Target } from './open-target.ts'
@@ -155,7 +156,7 @@ const move = async (
   await copyTables(ends)
   progress.end()
 
-  const uploads = dropUploads ? 0 : await copyUploads(source, to.dataDir, signal)
+  const uploads = dropUploads ? [] : await copyUploads(source, to.dataDir, signal)
   await copySecrets(source, target)
 
   progress.begin('comparing', 'rows')
@@ -164,10 +165,10 @@ const move = async (
   if (copied.damaged.length > 0 && !allowDamage) throw damageError(copied.damaged)
 
   await rm(target.arriving, { recursive: true })
-  await settle(source, target, { id, damaged: copied.damaged })
+  await settle(source, target, { id, damaged: copied.damaged, uploads })
   await writeMarkTo(source, { state: 'left', id, other: place, at: Date.now() })
   const rows = [...digests.values()].reduce((sum, table) => sum + table.rows, 0)
-  return { ...copied, rows, tables: digests, uploads }
+  return { ...copied, rows, tables: digests, uploads: uploads.length }
 }
 
 const damageError = (damaged: readonly DamagedBlob[]): BackupError =>
@@ -176,15 +177,25 @@ const damageError = (damaged: readonly DamagedBlob[]): BackupError =>
       '--allow-damage: they will be in quarantine in the new store, until the same content is uploaded again.',
   )
 
+interface Settling {
+  readonly id: string
+  readonly damaged: readonly DamagedBlob[]
+  readonly uploads: readonly CopiedUpload[]
+}
+
 /** Makes a store of what has been copied. */
 const settle = async (
   source: Parts,
   { db, config }: Target,
-  { id, damaged }: { id: string; damaged: readonly DamagedBlob[] },
+  { id, damaged, uploads }: Settling,
 ): Promise<void> => {
   const { clock } = source
   const other = await describeStore(source.config)
   await db.write(async (trx) => {
+    // Other nodes cannot look at the files.
+    if (isSharedStore(config))
+      for (const { uuid, size } of uploads)
+        await trx.updateTable('uploads').set({ counted_bytes: size }).where('uuid', '=', uuid).execute()
     await quarantineMissing(trx, { clock, config }, damaged, 'in the store that was moved here')
     await recordEvents(trx, { clock, config }, [
       {
