@@ -1,7 +1,7 @@
 /**
  * What one of everything costs in a store over PostgreSQL and S3: the figures that docs/scaling.md multiplies.
  *
- *     node test/bench/unit-costs.ts [rows] [jobs] [requests] [s3] [verify] [--blobs 200000]
+ *     node test/bench/unit-costs.ts [rows] [jobs] [requests] [s3] [verify] [--blobs 200000] [--requests 100]
  *
  * Needs TEST_POSTGRES_URL, and TEST_S3_URL for `requests` and `s3` (docs/testing.md). Absolute figures of one machine, on which
  * the database, the S3 service and the client run as well: say on which one when you quote them.
@@ -107,10 +107,11 @@ const showRows = async (url: string): Promise<void> => {
 }
 
 const runJob = async (system: Session, job: string): Promise<void> => {
-  const [answer, seconds] = await timed(() => system.post(`/admin/jobs/${job}`, { wait: 120 }))
-  console.log(
-    `job ${job}: ${digits(seconds * 1000)} ms  ${JSON.stringify(answer.json.last_run ?? answer.json)}`,
-  )
+  const target = `/admin/jobs/${job}`
+  await system.post(target, { wait: 10 })
+  while ((await system.get(target)).json.is_running) await new Promise((resolve) => setTimeout(resolve, 100))
+  const { duration, report } = (await system.get(target)).json.last_run
+  console.log(`job ${job}: ${digits(duration * 1000)} ms  ${JSON.stringify(report)}`)
 }
 
 const showJobs = async (url: string, system: Session, blobs: number): Promise<void> => {
@@ -162,36 +163,39 @@ const showRequests = async (
   server: RunningServer,
   system: Session,
   takeCounts: () => Record<string, number>,
+  count: number,
 ): Promise<void> => {
   const written = async () =>
     Number((await askPostgres(url, `SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes`))[0]!.bytes)
-  const show = async (what: string, count: number, atOnce: number, work: (i: number) => Promise<unknown>) => {
+  const show = async (what: string, times: number, atOnce: number, work: (i: number) => Promise<unknown>) => {
     await work(-1 - atOnce)
     takeCounts()
     const [before, cpu] = [await written(), cpuOf(server.pid)]
-    const seconds = await many(count, atOnce, work)
-    const s3 = Object.entries(takeCounts()).map(([method, total]) => `${digits(total / count)} ${method}`)
+    const seconds = await many(times, atOnce, work)
+    const s3 = Object.entries(takeCounts()).map(([method, total]) => `${digits(total / times)} ${method}`)
     console.log(
-      `${what}, ${atOnce} at once: ${digits(count / seconds)}/s, ${digits((seconds * 1000 * atOnce) / count)} ms, server ${digits(((cpuOf(server.pid) - cpu) * 1000) / count)} ms CPU, ` +
-        `log of the database ${digits(((await written()) - before) / count)} bytes, S3 ${s3.join(' + ') || 'none'}`,
+      `${what}, ${atOnce} at once: ${digits(times / seconds)}/s, ${digits((seconds * 1000 * atOnce) / times)} ms, server ${digits(((cpuOf(server.pid) - cpu) * 1000) / times)} ms CPU, ` +
+        `log of the database ${digits(((await written()) - before) / times)} bytes, S3 ${s3.join(' + ') || 'none'}`,
     )
   }
   const [found] = (await askPostgres(
     url,
-    `SELECT b.sha512, v.artifact_uuid AS uuid FROM blobs b JOIN versions v ON v.blob_uuid = b.uuid OFFSET 5000 LIMIT 1`,
+    `SELECT b.sha512, v.artifact_uuid AS uuid FROM blobs b JOIN versions v ON v.blob_uuid = b.uuid OFFSET ${blobs >> 1} LIMIT 1`,
   )) as { sha512: string; uuid: string }[]
   for (const atOnce of [1, 8]) {
-    await show('look up a SHA-512', 300, atOnce, () => system.get(`/blob_checksums/sha512/${found!.sha512}`))
-    await show('show an artifact', 300, atOnce, () => system.get(`/artifacts/${found!.uuid}`))
-    await show('list 100 artifacts', 50, atOnce, () => system.get('/artifacts?limit=100'))
+    await show('look up a SHA-512', 3 * count, atOnce, () =>
+      system.get(`/blob_checksums/sha512/${found!.sha512}`),
+    )
+    await show('show an artifact', 3 * count, atOnce, () => system.get(`/artifacts/${found!.uuid}`))
+    await show('list 100 artifacts', count, atOnce, () => system.get('/artifacts?limit=100'))
     const uploads: string[] = []
-    await show('create an upload', 100, atOnce, async () => {
+    await show('create an upload', count, atOnce, async () => {
       uploads.push((await system.post('/upload')).json.uuid)
     })
-    await show('append 64 KiB', 100, atOnce, (i) =>
+    await show('append 64 KiB', count, atOnce, (i) =>
       system.send('POST', `/upload/${uploads.at(i)}`, { body: randomBytes(64 * 1024) }),
     )
-    await show('convert 64 KiB', 100, atOnce, (i) =>
+    await show('convert 64 KiB', count, atOnce, (i) =>
       system.post(`/artifacts/upload/unit-${atOnce}-${i}`, { upload_uuid: uploads.at(i) }),
     )
   }
@@ -245,7 +249,10 @@ const showVerification = async (server: RunningServer, system: Session): Promise
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { blobs: { type: 'string', default: '200000' } },
+  options: {
+    blobs: { type: 'string', default: '200000' },
+    requests: { type: 'string', default: '100' },
+  },
 })
 const wanted = new Set(positionals.length > 0 ? positionals : ['rows', 'jobs', 'requests', 's3', 'verify'])
 const blobs = Number(values.blobs)
@@ -270,7 +277,8 @@ try {
     console.log(`filled with ${blobs} blobs in ${digits(seconds)} s`)
   }
   if (wanted.has('rows')) await showRows(url)
-  if (wanted.has('requests')) await showRequests(url, server, system, counting?.take ?? (() => ({})))
+  if (wanted.has('requests'))
+    await showRequests(url, server, system, counting?.take ?? (() => ({})), Number(values.requests))
   if (wanted.has('jobs')) await showJobs(url, system, blobs)
   if (wanted.has('verify')) await showVerification(server, system)
   if (wanted.has('s3')) await showS3()
