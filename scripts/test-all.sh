@@ -104,7 +104,6 @@ lane_scale_out() {
   suite 'postgres and s3: acceptance' over_both npx vitest run --project main test/acceptance
   suite 'several nodes' over_both npx vitest run --project nodes
   suite 'postgres and s3: official client' over_both official_client test/interop/test_{apiclient,commands,large}.py
-  suite 'nodes' over_both npx vitest run --project nodes
   scripts/start-s3.sh stop "$work/versitygw" KILL
   [ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate
 }
