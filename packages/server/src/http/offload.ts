@@ -1,6 +1,6 @@
 /**
- * Offload of downloads: nginx sends the bytes of a blob from its file (`HOLDFAST_ACCEL_REDIRECT`, `X-Accel-Redirect`), and
- * costs half the processor's time. Holdfast still decides who may have them, and makes the headers; but nobody compares the bytes
+ * Offload of downloads: nginx sends the bytes of a blob from its file (`HOLDFAST_ACCEL_REDIRECT`, `X-Accel-Redirect`), which
+ * spares this process the bytes. Holdfast still decides who may have them, and makes the headers; but nobody compares the bytes
  * with their checksums.
  *
  * nginx is asked only where it answers exactly as Holdfast would: for a whole blob, or for one range of it. `offset` and `limit`, which
