@@ -61,7 +61,10 @@ const interruptUpload = async (signal: NodeJS.Signals) => {
   return ended
 }
 
-/** Runs the same command again and answers how many bytes went to the server. */
+/**
+ * Runs the same command again and answers how many bytes went to the server. How much of the first run it had read when its
+ * connection was cut is up to the machine, but what it acknowledged before was not nothing.
+ */
 const continueUpload = async (...words: string[]) => {
   const before = gate.counts.toServer
   const ended = await place.run(...words)
@@ -86,13 +89,13 @@ test('an upload ended by Ctrl-C says how to go on, and goes on', async () => {
   expect(ended.stderr).toMatch(/holdfast: interrupted\nAbout .* of big\.img are on the server/)
   const [, uuid] = ended.stderr.match(/holdfast upload resume ([0-9a-f-]{36})\n/)!
   expect((await place.run('--simple', 'upload', 'list')).stdout).toContain(`${uuid},node-1,`)
-  expect(await continueUpload(...upload)).toBeLessThan(11 * MiB)
+  expect(await continueUpload(...upload)).toBeLessThan(data.length)
   await expectStored()
 })
 
 test('an upload ended by SIGKILL goes on', async () => {
   expect((await interruptUpload('SIGKILL')).code).toBe('SIGKILL')
-  expect(await continueUpload('upload', 'resume')).toBeLessThan(11 * MiB)
+  expect(await continueUpload('upload', 'resume')).toBeLessThan(data.length)
   await expectStored()
 })
 
