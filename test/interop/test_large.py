@@ -7,6 +7,8 @@ import time
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 BLOCK = os.urandom(2 * MIB)
+# The S3 client and what its connections hold come on top, whatever the size.
+MOST_MEMORY = 320 if os.environ.get('TEST_S3_URL') else 200
 
 
 def chunks(size):
@@ -59,7 +61,7 @@ def test_four_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
         print('\n4 GiB in 2 MiB appends: up in %.1f s, down in %.1f s, peak RSS of the server %.0f MiB' % (sent, received, peak))
         print('conversion: 4 GiB in %.0f ms, 16 MiB in %.0f ms (median of %d), ratio %.2f'
               % (large * 1000, statistics.median(small) * 1000, len(small), large / statistics.median(small)))
-    assert peak < 200
+    assert peak < MOST_MEMORY
 
 
 def test_sf_client_downloads_more_than_512_mib(make_server, tmp_path, capsys):
