@@ -217,7 +217,7 @@ export const NodeView = Type.Object(
           'stopping: on its way down, or stopped a moment ago; silent: not heard of for a moment; gone: not heard of for longer',
       },
     ),
-    url: Type.String({ description: 'Where the other nodes reach it; empty when it has not said' }),
+    url: Type.String({ description: 'Where the other nodes reach it; empty while it starts' }),
     version: Type.String(),
     started_at: Seconds,
     seen_at: Seconds,

@@ -105,19 +105,26 @@ export const startServer = async (
       certificate && renewCertificate(config, certificate, app.server as unknown as TlsServer, parts)
     if (renewal) releases.push(() => renewal.close())
     if (certificate) tellCertificate(certificate, parts)
+    const { nodes } = parts
+    const tellOthers = async (port: number): Promise<void> => {
+      const own = localUrl({ host: address.host, port }, certificate ? 'https' : 'http')
+      if (nodes instanceof Heartbeats) await nodes.advertise(config.nodeUrl || own)
+    }
+    // As above: who finds this node ready may ask any other for what is here.
+    const isFindable = config.nodeUrl !== '' || !isEveryAddress(address)
+    if (isFindable && address.port !== 0) await tellOthers(address.port)
     await app.listen(address)
     // From here on the reverse order is: say so, refuse new requests and finish the others, stop the jobs, close the parts.
     const jobs = startJobs(parts)
     releases.push(
       () => jobs.stop(),
       () => closeApp(app, config.shutdownTimeout, log),
-      () => leave(app, parts.nodes, config.stopDelay),
+      () => leave(app, nodes, config.stopDelay),
     )
     const { port } = app.server.address() as { port: number }
-    if (parts.nodes instanceof Heartbeats && config.nodeUrl === '') {
-      if (isEveryAddress(address)) log.warn('HOLDFAST_NODE_URL is not set: other nodes do not reach this one')
-      else await parts.nodes.advertise(localUrl({ host: address.host, port }, certificate ? 'https' : 'http'))
-    }
+    if (isFindable && address.port === 0) await tellOthers(port)
+    if (!isFindable && nodes.isShared)
+      log.warn('HOLDFAST_NODE_URL is not set: other nodes do not reach this one')
     const url = urlAt(port)
     if (address.port === 0) await writeFor(url)
     return { url, dataDir, clientFile, stop, renewCertificate: renewal?.renew }
@@ -203,7 +210,6 @@ const joinNodes = async (
   const timeoutMs = config.nodeTimeout * 1000
   const run = await bindNode(db, config.dataDir, clock, {
     name: config.nodeName,
-    url: config.nodeUrl,
     version: packageFile.version,
     timeoutMs,
   })
@@ -214,7 +220,6 @@ const joinNodes = async (
     name: config.nodeName,
     run,
     secret: Buffer.from(await sharedSecret(db, 'node-key'), 'base64url'),
-    url: config.nodeUrl,
     timeoutMs,
     onReplaced,
     onBeat: (all) => {

@@ -21,8 +21,6 @@ export const isSharedStore = (config: Config): boolean => hasOwnServer(config) &
 
 export interface NodeWish {
   readonly name: string
-  /** Where the others reach it. */
-  readonly url: string
   readonly version: string
   /** Silence after which a node counts as gone, in ms. */
   readonly timeoutMs: number
@@ -87,7 +85,8 @@ export const bindNode = async (
     const row = {
       directory,
       run,
-      url: wish.url,
+      // Not to be reached before it has started.
+      url: '',
       version: wish.version,
       state: 'up',
       started_at: now,

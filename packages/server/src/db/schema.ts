@@ -296,7 +296,7 @@ export interface NodesTable {
   directory: string
   /** A fresh UUID at each start. */
   run: string
-  /** Where the others reach it; '' when it has not said. */
+  /** Where the others reach it; '' while it starts. */
   url: string
   version: string
   state: NodeState

@@ -12,13 +12,8 @@
  * where it arrives.
  */
 import { once } from 'node:events'
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { HoldfastError, isErrorCode, isHoldfastError } from '@holdfast/api/errors'
 import type { RouteName } from '@holdfast/api/paths'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -27,6 +22,7 @@ import { signPassed } from '../domain/nodes/node-tokens.ts'
 import type { NodeFacts } from '../domain/nodes/nodes.ts'
 import { findUpload, ownsUpload } from '../domain/uploads.ts'
 import type { Parts } from '../parts.ts'
+import { agents, giveUp } from './node-connections.ts'
 import { announcedLength, announcesBody, isAwaitingContinue, tellToContinue } from './request-body.ts'
 
 /** The header of a request that a node passes on. */
@@ -56,12 +52,6 @@ const smallBodyBytes = 64 * 1024
 /** A refusal is not longer. */
 const maxRefusalBytes = 64 * 1024
 
-const agents = {
-  // Less than the server's own keep-alive, so that connections are rarely found closed.
-  'http:': new HttpAgent({ keepAlive: true, timeout: 30_000 }),
-  'https:': new HttpsAgent({ keepAlive: true, timeout: 30_000 }),
-} as const
-
 /** Passes the request on if it has to be, and answers it then: true. */
 export const passOn = async (
   parts: Parts,
@@ -80,7 +70,8 @@ export const passOn = async (
     parts.metrics.passedOn.inc({ outcome: 'gone' })
     throw new HoldfastError('upload_node_gone', { detail: { node } })
   }
-  if (facts.url === '') throw notThere(facts, new Error('it has not said where it can be reached'))
+  if (facts.url === '')
+    throw notThere(facts, new Error('it has not said where: HOLDFAST_NODE_URL'), 'is starting')
   await exchange(parts, facts, request, reply)
   return true
 }
@@ -117,9 +108,9 @@ const leftoverNodeOf = async (
   return node && node.health !== 'gone' ? node.name : undefined
 }
 
-const notThere = ({ name, health }: NodeFacts, cause: unknown): HoldfastError =>
+const notThere = ({ name, health }: NodeFacts, cause: unknown, what = 'does not answer'): HoldfastError =>
   new HoldfastError('unavailable', {
-    message: 'the node that holds this upload does not answer',
+    message: `the node that holds this upload ${what}`,
     detail: { node: name, health, retry_after: 1 },
     cause,
   })
@@ -132,18 +123,23 @@ const exchange = async (
 ): Promise<void> => {
   const { raw } = request
   const outgoing = await open(parts, node, request)
-  const letGo = () => outgoing.destroy()
+  let failure: Error | undefined
+  const fail = (what: string): void => {
+    failure ??= new Error(what)
+    giveUp(outgoing)
+  }
+  const letGo = () => giveUp(outgoing)
   reply.raw.once('close', letGo)
   const looking = setInterval(async () => {
     const health = await parts.nodes.find(node.name).then(
       (found) => found?.health,
       () => undefined,
     )
-    if (health === 'gone') outgoing.destroy(new Error('it is gone'))
+    if (health === 'gone') fail('it is gone')
   }, lookMs)
   reply.raw.once('close', () => clearInterval(looking))
   try {
-    const answer = await converse(request, outgoing)
+    const answer = await converse(request, outgoing, fail)
     if (answer.statusCode! >= 400) throw await refusalOf(answer, reply)
     for (const [name, value] of Object.entries(answer.headers))
       if (!ofConnection.has(name) && value !== undefined) reply.header(name, value)
@@ -157,12 +153,12 @@ const exchange = async (
     if (!raw.complete) raw.unpipe(outgoing)
   } catch (error) {
     raw.unpipe(outgoing)
-    outgoing.destroy()
+    giveUp(outgoing)
     // Nobody is there to be told.
     if (reply.raw.destroyed && !isHoldfastError(error))
       throw new HoldfastError('body_incomplete', { cause: error })
     parts.metrics.passedOn.inc({ outcome: isHoldfastError(error) ? 'answered' : 'failed' })
-    throw isHoldfastError(error) ? error : notThere(node, error)
+    throw isHoldfastError(error) ? error : notThere(node, failure ?? error)
   }
 }
 
@@ -215,23 +211,27 @@ const isBodyLarge = (raw: IncomingMessage): boolean =>
   isAwaitingContinue(raw) || (announcedLength(raw) ?? Number.POSITIVE_INFINITY) > smallBodyBytes
 
 /** Sends the body as the owner takes it, and resolves with the head of its reply. */
-const converse = async (request: FastifyRequest, outgoing: ClientRequest): Promise<IncomingMessage> => {
+const converse = async (
+  request: FastifyRequest,
+  outgoing: ClientRequest,
+  fail: (what: string) => void,
+): Promise<IncomingMessage> => {
   const { raw } = request
   const connecting = setTimeout(
-    () => outgoing.destroy(new Error(`no connection came about in ${connectTimeoutMs} ms`)),
+    () => fail(`no connection came about in ${connectTimeoutMs} ms`),
     connectTimeoutMs,
   )
   outgoing.once('socket', (socket) => {
     if (!socket.connecting) clearTimeout(connecting)
     else socket.once('connect', () => clearTimeout(connecting))
   })
-  outgoing.once('timeout', () => outgoing.destroy(new Error('it has fallen silent')))
+  outgoing.once('timeout', () => fail('it has fallen silent'))
   // What fails after the head of the reply is seen by those who read it.
   outgoing.on('error', () => {})
   const sendBody = () => {
     tellToContinue(raw)
     raw.once('close', () => {
-      if (!raw.complete) outgoing.destroy(new Error('the client went away'))
+      if (!raw.complete) fail('the client went away')
     })
     raw.pipe(outgoing)
   }

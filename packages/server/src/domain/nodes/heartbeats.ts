@@ -19,8 +19,6 @@ export interface HeartbeatOptions {
   readonly name: string
   readonly run: string
   readonly secret: Uint8Array
-  /** Where the others reach it; '' until `advertise` says. */
-  readonly url: string
   /** Silence after which a node is taken for gone. */
   readonly timeoutMs: number
   /** Another process has taken this node's place, or it was forgotten. */
@@ -57,7 +55,8 @@ export class Heartbeats implements Nodes {
   #steadySince = performance.now()
   #heardAt = performance.now()
   #state: NodeState = 'up'
-  #url: string
+  /** Where the others reach it; '' until `advertise` says. */
+  #url = ''
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> = Promise.resolve()
   #hasStopped = false
@@ -68,7 +67,6 @@ export class Heartbeats implements Nodes {
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
-    this.#url = options.url
     this.name = options.name
     this.run = options.run
     this.secret = options.secret
@@ -106,7 +104,12 @@ export class Heartbeats implements Nodes {
   }
 
   async find(name: string): Promise<NodeFacts | undefined> {
-    return (await this.list()).find((node) => node.name === name)
+    const among = (nodes: readonly NodeFacts[]) => nodes.find((node) => node.name === name)
+    const known = among(await this.list())
+    if (known && known.health !== 'gone' && known.url !== '') return known
+    // One that has just come, or come back, is not in what was read a moment ago.
+    this.#readAt = Number.NEGATIVE_INFINITY
+    return among(await this.list())
   }
 
   #healthOf({ name, state, seen_at }: Row<'nodes'>): NodeHealth {

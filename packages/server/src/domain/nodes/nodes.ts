@@ -19,7 +19,7 @@ export interface NodeFacts {
   readonly name: string
   /** A fresh UUID at each start. */
   readonly run: string
-  /** Where the others reach it; '' when it has not said. */
+  /** Where the others reach it; '' while it starts, and when it cannot be reached. */
   readonly url: string
   readonly version: string
   readonly health: NodeHealth
