@@ -74,7 +74,7 @@ describe('what is not a token of ours', () => {
     unsigned: () => `Bearer ${new UnsecuredJWT(decodeJwt(token)).encode()}`,
     'not yet valid': async () => {
       const { nbf, ...claims } = decodeJwt(token)
-      return `Bearer ${await sign({ ...claims, nbf: nbf! + 60 })}`
+      return `Bearer ${await sign({ ...claims, nbf: nbf! + 120 })}`
     },
     'no expiry': async () => {
       const { exp: _, ...claims } = decodeJwt(token)

@@ -11,6 +11,8 @@ import { prepared } from '../db/prepared.ts'
 import type { Caller, Parts } from '../parts.ts'
 
 const algorithm = 'HS256'
+/** By how many seconds the clock of another node may be behind. A busy machine makes it wait for the database's time. */
+const clockDifference = 60
 
 /** A key as a token names it. */
 export interface KeyIdentity {
@@ -29,7 +31,7 @@ export const issueToken = (
     .setProtectedHeader({ alg: algorithm })
     .setSubject(JSON.stringify([namespace, keyName]))
     .setIssuedAt(Math.floor(now))
-    .setNotBefore(Math.floor(now))
+    .setNotBefore(Math.floor(now) - clockDifference)
     .setExpirationTime(Math.ceil(now + parts.config.tokenLifetime))
     .sign(parts.tokenKey)
 }
