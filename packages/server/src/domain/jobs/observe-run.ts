@@ -1,5 +1,6 @@
 /** One run of a job: measured, logged, and told how it ended. */
 import type { Parts } from '../../parts.ts'
+import { TurnLostError } from '../nodes/turns.ts'
 import type { Job, JobReport, LastRun } from './job.ts'
 
 /** Runs the job; `onEnd` is told of the end, whatever it is, before this settles. */
@@ -29,7 +30,7 @@ export const observeRun = async (
     )
     return report
   } catch (error) {
-    if (signal.aborted) finish({ outcome: 'stopped' })
+    if (signal.aborted || error instanceof TurnLostError) finish({ outcome: 'stopped' })
     else {
       finish({ outcome: 'failed', error: error instanceof Error ? error.message : String(error) })
       log.error({ job: name, err: error }, `job ${name} failed`)

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Row } from '../../db/schema.ts'
 import type { Parts } from '../../parts.ts'
-import { fencedBy, type Turn, takeTurn } from '../nodes/turns.ts'
+import { fencedBy, type Turn, TurnLostError, takeTurn } from '../nodes/turns.ts'
 import type { AskedRun, Job, JobReport, JobRunner, JobStatus, LastRun } from './job.ts'
 import { observeRun } from './observe-run.ts'
 
@@ -144,8 +144,11 @@ export class SharedRunner implements JobRunner {
       this.#looking = this.#looking
         .then(() => this.#look())
         .catch((error) => {
-          if (!this.#stopped.signal.aborted)
-            this.#parts.log.warn({ job: this.#job.name, err: error }, 'a job could not be looked after')
+          if (this.#stopped.signal.aborted) return
+          const [facts, { log }] = [{ job: this.#job.name, err: error }, this.#parts]
+          // It was frozen or cut off for a while. What it did late has been refused, and the other does it all.
+          if (error instanceof TurnLostError) log.info(facts, 'another node has taken the job over')
+          else log.warn(facts, 'a job could not be looked after')
         })
         .finally(() => this.#schedule(this.#pause()))
     }, ms)
