@@ -181,5 +181,11 @@ export const memoryOf = async (pid: number): Promise<{ now: number; peak: number
 /** Open files and sockets of a process. */
 export const openFilesOf = async (pid: number): Promise<number> => (await readdir(`/proc/${pid}/fd`)).length
 
+/** What to clean up when a signal ends the suite before its time; the processes that it started end by themselves. */
+export const onSignal = (cleanUp: () => Promise<unknown>): void => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => void cleanUp().finally(() => process.exit(1)))
+}
+
 /** Words for an error, whatever was thrown. */
 export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

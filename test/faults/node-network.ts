@@ -7,6 +7,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
+import { endsWithUs } from '../support/ends-with-us.ts'
 
 const run = promisify(execFile)
 const insideMark = 'FAULTS_IN_NAMESPACE'
@@ -49,6 +50,7 @@ export class NodeNetwork {
     for (let at = 0; at < count; at += 1) {
       // A namespace lives as long as a process in it.
       const holder = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] })
+      endsWithUs(holder)
       holder.stdin.write('\n')
       await once(holder.stdout, 'data')
       holders.push(holder)

@@ -9,7 +9,7 @@
  */
 import { treatUnavailableAsLost } from '../support/api.ts'
 import { startProxy } from '../support/faulty-proxy.ts'
-import { Random, Report, readOptions, wordsOf } from './harness.ts'
+import { onSignal, Random, Report, readOptions, wordsOf } from './harness.ts'
 import { KillLane } from './kill-lane.ts'
 import { enterNamespace, NodeNetwork, services } from './node-network.ts'
 import { nodeCount, nodesEngine } from './nodes-engine.ts'
@@ -31,6 +31,7 @@ treatUnavailableAsLost((code, retryAfter) => {
 const network = await NodeNetwork.create(nodeCount)
 const postgres = await PostgresServer.create(services.database)
 const s3 = await S3Server.create('versitygw')
+onSignal(() => Promise.all([postgres.remove(), s3.remove()]))
 const proxy = await startProxy(s3.url, {}, services.blobs)
 const engine = nodesEngine({ network, postgres, s3, proxy }, random.fork(), report)
 let strikes = 0

@@ -18,6 +18,7 @@ export class PostgresServer {
   readonly #directory: string
   readonly #port: number
   readonly #host: string
+  #isRemoved = false
 
   private constructor(directory: string, port: number, host: string) {
     this.#directory = directory
@@ -42,6 +43,7 @@ export class PostgresServer {
   async start(): Promise<void> {
     for (let left = startTries; ; left -= 1)
       try {
+        if (this.#isRemoved) throw new Error('it has been removed')
         await run(script, [this.#directory, `${this.#port}`, 'fsync=off', `listen_addresses=${this.#host}`])
         return
       } catch (error) {
@@ -90,6 +92,7 @@ export class PostgresServer {
   }
 
   async remove(): Promise<void> {
+    this.#isRemoved = true
     await this.stop('immediate').catch(() => {})
     await rm(this.#directory, { recursive: true, force: true })
   }

@@ -7,7 +7,7 @@
  * `--runs` is the number of strikes. The seed repeats what clients try to do, and which strike comes when.
  */
 import { treatUnavailableAsLost } from '../support/api.ts'
-import { Random, Report, readOptions, wordsOf } from './harness.ts'
+import { onSignal, Random, Report, readOptions, wordsOf } from './harness.ts'
 import { postgresEngine } from './kill-engine.ts'
 import { KillLane } from './kill-lane.ts'
 import { PostgresServer } from './postgres-server.ts'
@@ -22,6 +22,7 @@ treatUnavailableAsLost((_, retryAfter) => {
 })
 
 const postgres = await PostgresServer.create()
+onSignal(() => postgres.remove())
 let strikes = 0
 const engine = postgresEngine(postgres, random.fork(), report)
 const lane = new KillLane('store', random.fork(), report, () => (strikes += 1), engine)

@@ -12,7 +12,7 @@ import { login } from '../support/api.ts'
 import { nodeName, startCluster } from '../support/cluster.ts'
 import { databaseSettings } from '../support/postgres.ts'
 import { blobSettings } from '../support/s3.ts'
-import { Random, Report, readOptions, wordsOf } from './harness.ts'
+import { onSignal, Random, Report, readOptions, wordsOf } from './harness.ts'
 import { LibraryClient } from './kill-library.ts'
 import { PostgresServer } from './postgres-server.ts'
 import { S3Server } from './s3-server.ts'
@@ -27,6 +27,7 @@ const report = new Report('rolling-restart', options)
 const began = Date.now()
 const postgres = await PostgresServer.create()
 const s3 = await S3Server.create('versitygw')
+onSignal(() => Promise.all([postgres.remove(), s3.remove()]))
 const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-rolling-'))
 try {
   const running = await startCluster(nodeCount, {

@@ -19,6 +19,7 @@ export class S3Server {
   readonly #kind: S3Kind
   readonly #directory: string
   readonly #port: number
+  #isRemoved = false
 
   private constructor(kind: S3Kind, directory: string, port: number) {
     this.#kind = kind
@@ -39,6 +40,7 @@ export class S3Server {
 
   /** Starts it, with what it had, and waits until it answers. */
   async start(): Promise<void> {
+    if (this.#isRemoved) throw new Error('it has been removed')
     await run(script, [this.#kind, this.#directory, `${this.#port}`])
   }
 
@@ -48,6 +50,7 @@ export class S3Server {
   }
 
   async remove(): Promise<void> {
+    this.#isRemoved = true
     await this.kill()
     await rm(this.#directory, { recursive: true, force: true })
   }

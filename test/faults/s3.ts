@@ -8,7 +8,7 @@
  */
 import { treatUnavailableAsLost } from '../support/api.ts'
 import { startProxy } from '../support/faulty-proxy.ts'
-import { Random, Report, readOptions, wordsOf } from './harness.ts'
+import { onSignal, Random, Report, readOptions, wordsOf } from './harness.ts'
 import { KillLane } from './kill-lane.ts'
 import { s3Engine } from './s3-engine.ts'
 import { type S3Kind, S3Server } from './s3-server.ts'
@@ -22,8 +22,11 @@ treatUnavailableAsLost((_, retryAfter) => {
   report.check(retryAfter !== undefined, 'a 503 without Retry-After')
 })
 
+let s3: S3Server | undefined
+onSignal(async () => s3?.remove())
+
 const runOver = async (kind: S3Kind, runs: number): Promise<void> => {
-  const s3 = await S3Server.create(kind)
+  s3 = await S3Server.create(kind)
   const proxy = await startProxy(s3.url)
   let strikes = 0
   const engine = s3Engine(s3, proxy, random.fork(), report)

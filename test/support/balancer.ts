@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endsWithUs } from './ends-with-us.ts'
 
 const startTimeoutMs = 10_000
 
@@ -78,6 +79,7 @@ export const startBalancer = async (
   const child = spawn('nginx', ['-p', directory, '-c', file, '-e', join(directory, 'nginx.log')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
+  endsWithUs(child)
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (part: string) => (words += part))
   child.on('error', (error) => (words += error.message))

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { endsWithUs } from './ends-with-us.ts'
 import type { Jump } from './fake-clock.ts'
 import { databaseSettings, dropDatabaseOf } from './postgres.ts'
 import { blobSettings } from './s3.ts'
@@ -113,6 +114,7 @@ export const spawnServer = (
     env: { ...environment, NODE_ENV: 'production', ...settings },
     stdio: ['ignore', 'pipe', 'pipe', ...(preload ? (['ipc'] as const) : [])],
   })
+  endsWithUs(child)
   let text = ''
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part))
@@ -129,6 +131,9 @@ export const startServer = async (options: StartOptions = {}): Promise<RunningSe
   const { startCluster } = await import('./cluster.ts')
   return startCluster(count, { ...options, dataDir, isDirect: options.isDirect || count === 1 })
 }
+
+/** Past nginx, to one of the nodes, where there are several: for what nginx would answer itself. */
+export const directUrlOf = ({ nodes, url }: RunningServer): string => nodes?.[0]?.url ?? url
 
 /** Where the store of this data directory has its metadata and its blobs, when the tests are told of services. */
 export const storeSettings = async (dataDir: string): Promise<Record<string, string>> => ({
