@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createNamespace, login, publish, type Session, send, upload } from '../support/api.ts'
 import { sendRaw } from '../support/raw.ts'
-import { type RunningServer, startServer } from '../support/server.ts'
+import { directUrlOf, type RunningServer, startServer } from '../support/server.ts'
 
 /** What no client should send. Each gets a 4xx with `error`, `status` and `code`, and changes nothing. */
 
@@ -185,7 +185,7 @@ describe('byte by byte', () => {
       ],
     ],
   ])('%s', async (_what, parts) => {
-    const answer = await sendRaw(server.url, parts)
+    const answer = await sendRaw(directUrlOf(server), parts)
     expect(answer!.status).toBeGreaterThanOrEqual(400)
     expect(answer!.status).toBeLessThan(500)
     expect(JSON.parse(answer!.body)).toMatchObject({
@@ -200,7 +200,7 @@ describe('byte by byte', () => {
     await unchanged(async () => {
       const body = '{"key": "half", "value": 1}'
       await sendRaw(
-        server.url,
+        directUrlOf(server),
         [
           `POST /artifacts/thing/metadata HTTP/1.1\r\n${authorised()}Content-Length: ${body.length + 10}\r\n\r\n${body}`,
         ],
@@ -211,7 +211,7 @@ describe('byte by byte', () => {
 
   test('a JSON body longer than its length is refused or cut to it', async () => {
     await unchanged(async () => {
-      const answer = await sendRaw(server.url, [
+      const answer = await sendRaw(directUrlOf(server), [
         `POST /artifacts/thing/metadata HTTP/1.1\r\n${authorised()}Connection: close\r\nContent-Length: 10\r\n\r\n{"key": "long", "value": 1}`,
       ])
       expect(answer!.status).toBe(400)

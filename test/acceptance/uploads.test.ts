@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createNamespace, login, publish, type Session, upload } from '../support/api.ts'
 import { sendRaw } from '../support/raw.ts'
-import { type RunningServer, startServer } from '../support/server.ts'
+import { directUrlOf, type RunningServer, startServer } from '../support/server.ts'
 
 let server: RunningServer
 let system: Session
@@ -269,13 +269,13 @@ test('a declared size is told, and is a limit', async () => {
 
 test('Expect: 100-continue is answered before the body is sent', async () => {
   const uuid = await create()
-  const answer = await sendRaw(server.url, [head(uuid, 3, 'Expect: 100-continue\r\n'), 'abc'], {
+  const answer = await sendRaw(directUrlOf(server), [head(uuid, 3, 'Expect: 100-continue\r\n'), 'abc'], {
     pauseMs: 100,
   })
   expect(answer!.head).toMatch(/^HTTP\/1.1 100 Continue/)
   expect(await sizeOf(uuid)).toBe(3)
   const refused = await sendRaw(
-    server.url,
+    directUrlOf(server),
     [head('00000000-0000-4000-8000-000000000000', 3, 'Expect: 100-continue\r\n')],
     { until: /"request_id"/ },
   )

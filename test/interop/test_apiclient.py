@@ -78,7 +78,8 @@ def test_artifact_methods(system):
     shown = system.get_artifact('methods')
     assert sorted(shown['blobs']) == [1, 2] and shown['index'] == 2
     assert a['uuid'] in [x['uuid'] for x in system.get_artifacts()]
-    assert a['uuid'] in [x['uuid'] for x in system.get_artifacts(node='node-1')]
+    node, = system.get_blob(a['blob_uuid'])['locations']
+    assert a['uuid'] in [x['uuid'] for x in system.get_artifacts(node=node)]
     assert [v['index'] for v in system.get_artifact_versions(a['uuid'])] == [1, 2]
     assert system.set_artifact_max_versions('methods', 1) is None
     assert sorted(system.get_artifact('methods')['blobs']) == [2]

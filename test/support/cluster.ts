@@ -36,6 +36,8 @@ export const startCluster = async (
   count: number,
   { dataDir, settings = {}, port, isDirect = false, placeOf, ...rest }: ClusterOptions,
 ): Promise<RunningCluster> => {
+  if (!settings.HOLDFAST_DATABASE_URL && !(process.env.TEST_POSTGRES_URL && process.env.TEST_S3_URL))
+    throw new Error('several nodes need TEST_POSTGRES_URL and TEST_S3_URL')
   const nodes: RunningServer[] = []
   const startOne = async (at: number, onSpawn?: StartOptions['onSpawn']): Promise<void> => {
     const name = nodeName(at)
