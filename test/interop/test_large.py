@@ -1,4 +1,4 @@
-"""What size costs: a 4 GiB file through the official client's requests, and conversions of 4 GiB and 16 MiB."""
+"""What size costs: a file of GiB through the official client's requests, and conversions of it and of 16 MiB."""
 import hashlib
 import os
 import statistics
@@ -9,6 +9,8 @@ GIB = 1024 * MIB
 BLOCK = os.urandom(2 * MIB)
 # The S3 client and what its connections hold come on top, whatever the size.
 MOST_MEMORY = 320 if os.environ.get('TEST_S3_URL') else 200
+# Memory that grows with a file shows with one GiB as well; the other configurations need not take as long as the embedded one.
+GIBIBYTES = 1 if os.environ.get('TEST_S3_URL') or os.environ.get('TEST_POSTGRES_URL') else 4
 
 
 def chunks(size):
@@ -34,11 +36,11 @@ def convert(client, name, upload_uuid):
     return time.monotonic() - began, artifact
 
 
-def test_four_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
+def test_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
     server = make_server()
     client = server.client()
     began = time.monotonic()
-    uuid, digest = upload(client, 4 * GIB)
+    uuid, digest = upload(client, GIBIBYTES * GIB)
     sent = time.monotonic() - began
     large, artifact = convert(client, 'large', uuid)
     assert client.get_blob(artifact['blob_uuid'])['sha512'] == digest
@@ -49,7 +51,7 @@ def test_four_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
         back.update(chunk)
         total += len(chunk)
     received = time.monotonic() - began
-    assert (total, back.hexdigest()) == (4 * GIB, digest)
+    assert (total, back.hexdigest()) == (GIBIBYTES * GIB, digest)
     peak = server.rss_peak()
 
     small = []
@@ -58,8 +60,9 @@ def test_four_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
         client.send_upload(u, b'%d' % i)
         small.append(convert(client, 'small %d' % i, u)[0])
     with capsys.disabled():
-        print('\n4 GiB in 2 MiB appends: up in %.1f s, down in %.1f s, peak RSS of the server %.0f MiB' % (sent, received, peak))
-        print('conversion: 4 GiB in %.0f ms, 16 MiB in %.0f ms (median of %d), ratio %.2f'
+        print('\n%d GiB in 2 MiB appends: up in %.1f s, down in %.1f s, peak RSS of the server %.0f MiB'
+              % (GIBIBYTES, sent, received, peak))
+        print('conversion: all of it in %.0f ms, 16 MiB in %.0f ms (median of %d), ratio %.2f'
               % (large * 1000, statistics.median(small) * 1000, len(small), large / statistics.median(small)))
     assert peak < MOST_MEMORY
 
