@@ -28,6 +28,7 @@ import { ensureSystem } from './domain/namespaces.ts'
 import { askTime, Heartbeats } from './domain/nodes/heartbeats.ts'
 import { aloneNode, type Nodes } from './domain/nodes/nodes.ts'
 import { SharedClock } from './domain/nodes/shared-clock.ts'
+import { countDamagedBlobs } from './domain/quarantine.ts'
 import { RecentFailures } from './domain/recent-failures.ts'
 import { recover } from './domain/recover.ts'
 import { formerTokenKey, loadTokenKey, sharedSecret, tokenKeyName } from './domain/secrets.ts'
@@ -225,6 +226,10 @@ const joinNodes = async (
     onBeat: (all) => {
       for (const state of ['up', 'stopping', 'silent', 'gone'] as const)
         metrics.nodes.set({ state }, all.filter(({ health }) => health === state).length)
+      // Another may have found or healed one.
+      countDamagedBlobs({ db, metrics }).catch((error) =>
+        log.debug({ err: error }, 'damaged blobs were not counted'),
+      )
     },
     onChange: ({ name, health }, before) => {
       if (name === config.nodeName) return
