@@ -18,6 +18,9 @@ const reportText = (report: Readonly<Record<string, number>> | undefined): strin
     .map(([what, figure]) => `${what} ${figure}`)
     .join(', ') || 'nothing to do'
 
+/** `at`: seconds since 1970, or null when it runs only when asked to. One that is due has not run "just now". */
+const nextRun = (at: number | null) => (at === null ? '–' : at * 1000 <= Date.now() ? 'now' : <Ago at={at} />)
+
 /** The housekeeping, and what collection would remove. */
 export const Jobs = () => {
   const { client } = useSession()
@@ -43,10 +46,10 @@ export const Jobs = () => {
                   job.last_run === null ? (
                     '–'
                   ) : (
-                    <>
+                    <span>
                       <Ago at={job.last_run.started_at} />
                       {job.last_run.duration >= 1 && `, took ${duration(job.last_run.duration)}`}
-                    </>
+                    </span>
                   ),
                   job.is_running ? (
                     <Badge>running</Badge>
@@ -57,7 +60,7 @@ export const Jobs = () => {
                   ) : (
                     reportText(job.last_run.report)
                   ),
-                  job.next_run_at === null ? '–' : <Ago at={job.next_run_at} />,
+                  nextRun(job.next_run_at),
                   <>
                     <button
                       type="button"
