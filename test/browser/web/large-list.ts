@@ -2,7 +2,7 @@
 import type { Browser } from 'playwright-core'
 import { fillStore } from '../../bench/fill.ts'
 import { startServer } from '../../support/server.ts'
-import { check, openPage, signIn } from './stage.ts'
+import { atRest, check, openPage, signIn } from './stage.ts'
 
 const count = 100_000
 const pageRows = 50
@@ -62,10 +62,7 @@ export const largeList = async (browser: Browser): Promise<void> => {
     await timed('by size', async () => {
       await page.getByLabel('Order').selectOption('-size')
       await page.waitForURL(/sort=-size/)
-      await page
-        .locator('table.list tbody tr', { hasText: 'image' })
-        .nth(pageRows - 1)
-        .waitFor()
+      await atRest(page)
     })
     check(
       'every list was asked for with a limit, and none was long',

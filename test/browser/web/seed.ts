@@ -165,13 +165,22 @@ const makeOld = (dataDir: string): void => {
           blob_uuid,
         )
       db.prepare('UPDATE versions SET created_at = ? WHERE artifact_uuid = ? AND idx = ?').run(at, uuid, idx)
-      db.prepare(`UPDATE events SET at = ? WHERE object_uuid = ? AND at > ?`).run(at, uuid, now - 600_000)
+      db.prepare(`UPDATE events SET at = ? WHERE object_uuid = ? AND message = ?`).run(
+        at,
+        uuid,
+        `added version ${idx}`,
+      )
       db.prepare('UPDATE artifacts SET created_at = ?, updated_at = ? WHERE uuid = ?').run(
         now - age,
         at,
         uuid,
       )
     }
+    // It was created before its first version, and all else came after its last
+    db.prepare(
+      `UPDATE events SET at = CASE message WHEN 'created' THEN ? ELSE (SELECT updated_at + 90000 FROM artifacts
+       WHERE uuid = object_uuid) END WHERE object_uuid = ? AND message NOT LIKE 'added version %'`,
+    ).run(now - age, uuid)
     db.prepare(
       `UPDATE artifacts SET size = coalesce((SELECT blobs.size FROM versions JOIN blobs ON blobs.uuid = blob_uuid
        WHERE artifact_uuid = artifacts.uuid ORDER BY idx DESC LIMIT 1), 0) WHERE uuid = ?`,
@@ -215,6 +224,9 @@ const addSamples = (db: DatabaseSync, now: number): void => {
 const cause = async (server: RunningServer): Promise<void> => {
   const system = systemOf(server)
   await upload(await login(server.url, 'system', server.systemKey), randomBytes(120_000))
+  const builds = await login(server.url, 'builds', 'a key of the namespace builds')
+  const { uuid } = (await builds.post('/upload', { size: 12 * GiB })).json
+  await builds.send('POST', `/upload/${uuid}`, { body: randomBytes(3_000_000) })
   const research = await login(server.url, 'research', 'a key of the namespace research')
   await research.post('/upload', { size: 30 * GiB })
   await createClient({ url: server.url, namespace: 'builds', key: 'an old key' })

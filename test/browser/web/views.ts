@@ -1,68 +1,12 @@
 /**
- * Every view, light and dark, wide and as narrow as a small phone: what axe finds, and whether anything sticks out at the
- * side. `TEST_SCREENSHOTS` names a directory for pictures of them.
+ * Every view, wide and as narrow as a small phone, light and dark: what axe finds, whether anything sticks out at the side, and
+ * whether buttons can be read while they have the focus or the pointer; and whether every action has its command. `TEST_SCREENSHOTS` names a directory for pictures.
  */
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import type { Browser, ElementHandle, JSHandle, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import type { RunningServer } from '../../support/server.ts'
-import { atRest, check, openPage, signIn } from './stage.ts'
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-
-interface Finding {
-  readonly id: string
-  readonly impact: string
-  readonly nodes: readonly string[]
-}
-
-/**
- * Serious and critical findings of axe in all of the page, or the colours of one control. axe comes by the browser's own
- * tools, as the page's policy allows no foreign script.
- */
-const findings = async (page: Page, control?: ElementHandle<Element>): Promise<Finding[]> =>
-  await page.evaluate(async (element) => {
-    // biome-ignore lint/suspicious/noExplicitAny: axe is there only in this page
-    const { axe } = window as any
-    const { violations } = await (element ? axe.run(element, { runOnly: ['color-contrast'] }) : axe.run())
-    type Node = { html: string; failureSummary: string }
-    return violations
-      .filter(({ impact }: { impact: string }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, impact, nodes }: { id: string; impact: string; nodes: Node[] }) => ({
-        id,
-        impact,
-        nodes: nodes.slice(0, 3).map((node) => `${node.html.slice(0, 200)} ${node.failureSummary}`),
-      }))
-  }, control)
-
-/** The first of each kind of button and link, by the kind's name. */
-const controlsOf = (page: Page): Promise<JSHandle<Record<string, Element>>> =>
-  page.evaluateHandle(() => {
-    const kinds: Record<string, Element> = {}
-    const scope = document.querySelector('dialog[open]') ?? document
-    for (const control of scope.querySelectorAll('a, button:enabled, summary')) {
-      const around = control.closest('dialog, nav, .problem')?.nodeName ?? 'page'
-      if (control.checkVisibility())
-        kinds[`${control.nodeName} ${control.className} in ${around}`] ??= control
-    }
-    return kinds
-  })
-
-/** The colours of each kind of button and link that is not in `looked`, while it has the focus and while it is pointed at. */
-const controlFindings = async (page: Page, looked: Set<string>): Promise<Finding[]> => {
-  const found: Finding[] = []
-  for (const [kind, handle] of await (await controlsOf(page)).getProperties()) {
-    if (looked.has(kind)) continue
-    looked.add(kind)
-    const control = handle.asElement()! as ElementHandle<Element>
-    await control.focus()
-    found.push(...(await findings(page, control)))
-    await control.hover()
-    found.push(...(await findings(page, control)))
-  }
-  await page.mouse.move(0, 0)
-  return found
-}
+import { admitAxe, checkByAxe, controlFindings } from './axe.ts'
+import { checkCommands } from './commands-beside.ts'
+import { atRest, check, openPage, signIn, takePicture } from './stage.ts'
 
 const someFiles = [
   'debian-13-netinst.iso',
@@ -96,6 +40,7 @@ const viewsOf = (artifact: string): Record<string, LookedAt> => {
       },
     },
     deletion: { ...theArtifact, act: openDialog('Delete this artifact') },
+    'deletion of a version': { ...theArtifact, act: openDialog('Delete version 1') },
     labelling: { ...theArtifact, act: openDialog('Label version 1') },
     'nothing found': {
       path: '/artifacts?name=no-such-name',
@@ -116,7 +61,14 @@ const viewsOf = (artifact: string): Record<string, LookedAt> => {
         await page.getByRole('heading', { name: '2 files to upload' }).waitFor()
       },
     },
-    overview: { ...overview, act: (page) => page.locator('.chart canvas').waitFor() },
+    overview: {
+      ...overview,
+      act: async (page) => {
+        await page.locator('.chart canvas').waitFor()
+        for (const name of ['Biggest artifacts', 'Use by namespace', 'Damaged blobs', 'Recent failures'])
+          await page.getByRole('table', { name }).waitFor()
+      },
+    },
     figures: {
       ...overview,
       act: async (page) => {
@@ -128,7 +80,38 @@ const viewsOf = (artifact: string): Record<string, LookedAt> => {
     },
     administration: { path: '/administration', heading: 'Administration' },
     namespace: { path: '/administration/builds', heading: 'builds' },
+    'deletion of a namespace': {
+      path: '/administration/builds',
+      heading: 'builds',
+      act: openDialog('Delete this namespace'),
+    },
     'no such view': { path: '/nowhere', heading: 'Nothing here' },
+  }
+}
+
+const looks = [
+  { width: 1280, dark: false },
+  { width: 1280, dark: true },
+  { width: 360, dark: true },
+  { width: 360, dark: false },
+]
+
+/** Looks at one view in all ways. `controls`: the kinds of buttons that need not be looked at again, by light and dark. */
+const look = async (page: Page, name: string, controls: readonly Set<string>[]): Promise<void> => {
+  // Where no button is pointed at
+  await page.mouse.move(0, 0)
+  await atRest(page)
+  await checkCommands(page, name)
+  for (const { width, dark } of looks) {
+    const how = `${name}, ${width}${dark ? ' dark' : ''}`
+    await page.setViewportSize({ width, height: 800 })
+    await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' })
+    await checkByAxe(page, how)
+    await takePicture(page, `${name}-${width}-${dark ? 'dark' : 'light'}`)
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+    check(`nothing sticks out: ${how}`, over <= 0, over)
+    const faint = await controlFindings(page, controls[Number(dark)]!)
+    check(`what is pointed at can be read: ${how}`, faint.length === 0, faint)
   }
 }
 
@@ -138,38 +121,12 @@ export const lookAtViews = async (
   server: RunningServer,
   artifact: string,
 ): Promise<void> => {
-  for (const dark of [false, true])
-    for (const width of [1280, 360]) await lookAt(browser, server, artifact, width, dark)
-}
-
-const lookAt = async (
-  browser: Browser,
-  server: RunningServer,
-  artifact: string,
-  width: number,
-  dark: boolean,
-): Promise<void> => {
-  const pictures = process.env.TEST_SCREENSHOTS
-  const look = `${width}${dark ? ' dark' : ''}`
-  const { page, context } = await openPage(browser, server.url, { width, dark })
-  const controls = new Set<string>()
-  const judge = async (name: string) => {
-    await atRest(page)
-    if (pictures) {
-      const file = `${name.replaceAll(' ', '-')}-${width}-${dark ? 'dark' : 'light'}.png`
-      await page.screenshot({ path: join(pictures, file), fullPage: true })
-    }
-    const found = await findings(page)
-    check(`axe finds nothing serious: ${name}, ${look}`, found.length === 0, found)
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-    check(`nothing sticks out: ${name}, ${look}`, over <= 0, over)
-    const faint = await controlFindings(page, controls)
-    check(`what is pointed at can be read: ${name}, ${look}`, faint.length === 0, faint)
-  }
-  await page.addInitScript({ path: axePath })
+  const { page, context } = await openPage(browser, server.url)
+  const controls = [new Set<string>(), new Set<string>()]
+  await admitAxe(page)
   await page.reload()
   await page.getByRole('button', { name: 'Sign in' }).waitFor()
-  await judge('sign-in')
+  await look(page, 'sign-in', controls)
   await signIn(page, 'system', server.systemKey, true)
   await page.getByRole('heading', { name: 'Artifacts' }).waitFor()
   for (const [name, { path, heading, act }] of Object.entries(viewsOf(artifact))) {
@@ -180,7 +137,7 @@ const lookAt = async (
     await page.getByRole('heading', { name: heading, exact: true, level: 1 }).waitFor()
     await atRest(page)
     await act?.(page)
-    await judge(name)
+    await look(page, name, controls)
   }
   await context.close()
 }
