@@ -23,7 +23,7 @@ export class RateMeter {
 }
 
 /** At most this many reports a second and phase; the first and the last always come, of a phase that fails too. */
-const reportsPerSecond = 10
+const reportsPerSecond = 5
 
 /** One phase of a transfer, reported to a callback now and then. */
 export class PhaseMeter<T extends object> {
