@@ -37,7 +37,15 @@ suite() {
     printf '\n=== %s\n' "$name"
     cat "$log"
     printf '%s\t%d\t%d\t%d\n' "$name" "$p" "${f:-0}" $((SECONDS - began)) >>"$work/results"
+    [ "${f:-0}" -eq 0 ] || { printf '\n=== %s failed\n' "$name"; complaints "$log"; } >>"$work/failures"
   } 9>"$work/lock"
+}
+
+# complaints LOG: what a log says went wrong, as every suite's runner says it, and how it ended; told again at the very end.
+complaints() {
+  grep -nE -A 6 '^ *(VIOLATION|violation|FAIL|FAILED|not ok|E  )|(Error|error):|^ *[×✗]' "$1" | cut -c1-300 | head -n 60
+  echo '...'
+  tail -n 12 "$1" | cut -c1-300
 }
 
 # counted COMMAND...: for a command that is one check.
@@ -127,6 +135,7 @@ lane_scale_out &
 wait
 alone
 
+[ ! -e "$work/failures" ] || cat "$work/failures"
 printf '\n'
 awk -F '\t' '{ printf "%-32s %6d passed %6d failed %6d s\n", $1, $2, $3, $4; passed += $2; failed += $3 }
   END { printf "\n%d passed, %d failed\n", passed, failed; exit failed > 0 }' "$work/results"

@@ -4,6 +4,8 @@ import { HoldfastError } from '@holdfast/api/errors'
 interface S3Failure {
   readonly name?: string
   readonly code?: string
+  /** Whose fault the store says it is; absent when nothing of the store's answer could be read. */
+  readonly $fault?: string
   readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean }
 }
 
@@ -51,8 +53,9 @@ export const isPassing = (error: unknown): boolean => {
   const status = statusOf(error)
   if (nameOf(error) === 'AbortError') return false
   if (status === 403) return (error as S3Failure).$metadata?.clockSkewCorrected === true
-  // Without an answer, or with one that was cut, there is no status, or there is one of success.
-  if (status === undefined || status < 300) return !(error instanceof RangeError)
+  // Without an answer there is no status. One that was cut has a status, a refusal's perhaps, but not what it says.
+  if (status === undefined || status < 300 || (error as S3Failure).$fault === undefined)
+    return !(error instanceof RangeError)
   return passingStatus.has(status) || passingNames.has(nameOf(error) ?? '')
 }
 

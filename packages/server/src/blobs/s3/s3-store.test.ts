@@ -4,7 +4,9 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startProxy } from '../../../../../test/support/faulty-proxy.ts'
 import { describeBlobStore } from '../blob-store.suite.ts'
+import { readMarker } from './s3-marker.ts'
 import { openS3Store, type S3Store } from './s3-store.ts'
 import { connectToTestS3, type TestS3 } from './test-s3.ts'
 
@@ -90,6 +92,21 @@ test('a bucket that is not there is no missing blob', async () => {
   const { findObject } = await import('./s3-objects.ts')
   await expect(findObject(misled, 'blobs/any')).rejects.toMatchObject({ name: 'NoSuchBucket' })
   elsewhere.close()
+})
+
+test('a refusal that is cut on its way is asked for again', async () => {
+  const proxy = await startProxy(process.env.TEST_S3_URL!)
+  const cut = await connectToTestS3({ endpoint: proxy.url, patienceMs: 5000 })
+  try {
+    const cuts = { kind: 'cut-reply', after: 10 } as const
+    proxy.options.fault = () => (proxy.requests.length === 1 ? cuts : undefined)
+    // The reply is 404 with a body of which 10 bytes arrive.
+    expect(await readMarker(cut, 'nothing-here/')).toBeUndefined()
+    expect(proxy.requests).toHaveLength(2)
+  } finally {
+    cut.close()
+    await proxy.close()
+  }
 })
 
 test('what a local disk has altered is not taken', async () => {
