@@ -9,7 +9,7 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 work=$(mktemp -d)
 port=${PORT:-13918}
 HOLDFAST_DATA_DIR=$work/store HOLDFAST_LISTEN=127.0.0.1:$port HOLDFAST_LOG_LEVEL=warn HOLDFAST_FETCH_ATTEMPTS=1 \
-  node packages/server/src/main.ts >"$work/output" 2>&1 &
+  node packages/server/src/main.js >"$work/output" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
 for _ in $(seq 100); do

@@ -18,7 +18,7 @@ const limitMs = 30_000
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-warm-up-'))
 try {
   const env = { PATH: process.env.PATH, HOLDFAST_DATA_DIR: directory, HOLDFAST_LISTEN: '127.0.0.1:0' }
-  const server = spawn(process.execPath, [program('server/src/main.ts')], {
+  const server = spawn(process.execPath, [program('server/src/main.js')], {
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: limitMs,

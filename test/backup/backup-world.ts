@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { login, type Session } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 
-const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
+const mainFile = fileURLToPath(new URL('../../packages/server/src/main.js', import.meta.url))
 const patienceMs = 15_000
 
 export interface Ended {

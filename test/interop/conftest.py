@@ -30,7 +30,7 @@ def free_port():
 
 
 NODES = int(os.environ.get('TEST_NODES', '1'))
-PROGRAM = ['packages/server/src/main.ts'] if NODES == 1 else ['scripts/start-nodes.ts', '--nodes', str(NODES)]
+PROGRAM = ['packages/server/src/main.js'] if NODES == 1 else ['scripts/start-nodes.ts', '--nodes', str(NODES)]
 
 
 class Server:

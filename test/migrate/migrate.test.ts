@@ -18,7 +18,7 @@ import { type RunningServer, spawnServer, startServer } from '../support/server.
 import { storedBlobs } from '../support/stored-blobs.ts'
 import { changesBetween, fillStore, viewOf, type World } from './migrate-world.ts'
 
-const main = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../packages/server/src/main.js', import.meta.url))
 const patienceMs = 240_000
 
 let root: string

@@ -15,7 +15,7 @@ import type { Jump } from './fake-clock.ts'
 import { databaseSettings, dropDatabaseOf } from './postgres.ts'
 import { blobSettings } from './s3.ts'
 
-const mainFile = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url))
+const mainFile = fileURLToPath(new URL('../../packages/server/src/main.js', import.meta.url))
 const fakeClockFile = new URL('fake-clock.ts', import.meta.url)
 const startTimeoutMs = 60_000
 /** Longer than a server waits for requests in flight (HOLDFAST_SHUTDOWN_TIMEOUT), and for its parts after that. */

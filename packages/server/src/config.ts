@@ -1,6 +1,6 @@
 /**
  * The settings of a server: every `HOLDFAST_*` environment variable, its default and its meaning, in one table.
- * `main.ts` parses the environment once; nothing else reads it. `docs/operators-guide.md` lists this table.
+ * `main.js` parses the environment once; nothing else reads it. `docs/operators-guide.md` lists this table.
  */
 import { hostname } from 'node:os'
 import {

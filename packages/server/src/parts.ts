@@ -1,5 +1,5 @@
 /**
- * What a running server is made of. `main.ts` makes the parts and passes them in; nothing else creates or finds them.
+ * What a running server is made of. `main.js` makes the parts and passes them in; nothing else creates or finds them.
  */
 import type { Logger } from 'pino'
 import type { BlobStore } from './blobs/blob-store.ts'

@@ -5,8 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { login, type Session } from '../../support/api.ts'
 import { type RunningServer, type StartOptions, startServer } from '../../support/server.ts'
 import { describeSource } from '../bench.ts'
-import type { LoopDelay } from '../loop-delay.ts'
 import { piecesOf, type UploadPeer } from './peer.ts'
+
+/** What `loop-delay.js` is asked, and the same with its answer in ms. */
+interface LoopDelay {
+  readonly loopDelay: number
+}
 
 export interface Holdfast extends UploadPeer {
   readonly url: string
@@ -48,7 +52,7 @@ export const startHoldfast = async (
 ): Promise<Holdfast> => {
   const server = await start({
     dataDir,
-    preload: new URL('../loop-delay.ts', import.meta.url),
+    preload: new URL('../loop-delay.js', import.meta.url),
     settings: {
       HOLDFAST_LOG_LEVEL: 'warn',
       HOLDFAST_TOKEN_LIFETIME: '86400',

@@ -59,7 +59,7 @@ interface Piece {
  * out of the shared budget. Memory is thus bounded by live downloads, and flat for each.
  */
 export const createBlobSender = (options: BlobSenderOptions = {}): BlobSender => {
-  const { readAhead = 3, maxAheadBuffers = 48 } = options
+  const { readAhead = 3, maxAheadBuffers = 16 } = options
   const free: Buffer[] = []
   let ahead = 0
 

@@ -3,7 +3,8 @@
  *
  * Node strips the types from every module at each start, in every thread anew. The compile cache spares that from the
  * second start on, which is worth a second and tens of megabytes. It stands in `node_modules`, not in the shared
- * temporary directory, because what is in it is run.
+ * temporary directory, because what is in it is run. This file is
+ * JavaScript, because for a single module of TypeScript outside the cache Node loads its type stripper, which stays in memory.
  *
  * V8 lets the space for young objects grow as long as there is garbage; while files stream through there is always
  * garbage, and the space would grow for nothing. What it takes for old it collects late, when there is half as much
