@@ -3,16 +3,17 @@
  *
  * Each figure is the time of a whole process, its start included, with default settings. Before each upload of new
  * content the file is stamped, so that the server cannot have it; the clients take turns, and who begins changes with
- * each round. Between two measurements dirty pages are written to disk and the server finishes its digests, so that
- * nobody pays for what the other left. Every download is compared with the file.
+ * each round. Between two measurements dirty pages are written to disk, the server finishes its digests, and memory for the
+ * file is fetched, so that nobody pays for what the other left. Every download is compared with the file.
  *
  * Content that the server has is uploaded in two states of our client: with a digest remembered from the upload before,
  * and as if this machine had never hashed the file (`--rehash`). The official client remembers nothing, so both
  * are compared with the same run of it.
  *
- * The floor of each task is measured beside them, with the same server: what it costs to move the bytes and hash them
- * with the plainest tools. No client that hashes can be quicker than `sha512sum`, nor one that sends all than `curl`,
- * nor one whose download is durable in the end, as ours is, than `curl` and a flush.
+ * The floors are measured beside them, with the same server: what it costs to move the bytes and hash them with the
+ * plainest tools. No client that hashes can be quicker than `openssl dgst`, nor one that sends all than `curl`, nor one
+ * whose download is durable in the end, as ours is, than `curl` and a flush. The last tool of a task does at once all
+ * that ours does: `curl`, with its flush, while `openssl dgst` hashes the file on another core.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,6 +24,7 @@ import { fileURLToPath } from 'node:url'
 import { login } from '../support/api.ts'
 import { type RunningServer, startServer } from '../support/server.ts'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
+import { fetchFreeMemory } from './free-memory.ts'
 import { runCommand } from './load.ts'
 import { findOfficialClient } from './official-client.ts'
 import { type Options, parseOptions, withDirectory } from './part.ts'
@@ -51,14 +53,19 @@ interface Contestant {
   readonly program: string
 }
 
-/** The tools that show what a task costs at least; the slower of them is the floor. */
+/** The tools that show what a task costs at least; the last of them does all of it and is the floor. */
 const floors: Readonly<Record<Task, readonly Tool[]>> = {
-  'upload of new content': ['curl', 'sha512sum'],
+  'upload of new content': ['openssl dgst', 'curl', 'curl beside openssl dgst'],
   'upload, content known, hashed before': [],
-  'upload, content known, never hashed here': ['sha512sum'],
-  download: ['curl', 'curl, sync FILE', 'sha512sum'],
+  'upload, content known, never hashed here': ['openssl dgst'],
+  download: ['openssl dgst', 'curl', 'curl, sync FILE', 'curl, sync FILE beside openssl dgst'],
 }
-type Tool = 'curl' | 'curl, sync FILE' | 'sha512sum'
+type Tool =
+  | 'openssl dgst'
+  | 'curl'
+  | 'curl beside openssl dgst'
+  | 'curl, sync FILE'
+  | 'curl, sync FILE beside openssl dgst'
 const targets: Readonly<Record<Task, number>> = {
   'upload of new content': 2,
   'upload, content known, hashed before': 1.5,
@@ -125,13 +132,10 @@ const resultOf = (task: Task, delay: number, bytes: number, times: Times): Repor
   const theirs = samples('sf-client')
   const target = { atLeast: targets[task] }
   const outcomes = [speedRatio(`${words}, holdfast / sf-client`, samples('holdfast'), theirs, target)]
-  if (floors[task].length > 0) {
-    const floor = figures[0]!.samples.map((_, round) => ({
-      seconds: Math.max(...floors[task].map((tool) => samples(tool)[round]!.seconds)),
-      bytes,
-    }))
-    outcomes.push(speedRatio(`${words}, floor / sf-client`, floor, theirs))
-    outcomes.push(speedRatio(`${words}, holdfast / floor`, samples('holdfast'), floor))
+  const floor = floors[task].at(-1)
+  if (floor !== undefined) {
+    outcomes.push(speedRatio(`${words}, ${floor} / sf-client`, samples(floor), theirs))
+    outcomes.push(speedRatio(`${words}, holdfast / ${floor}`, samples('holdfast'), samples(floor)))
   }
   return { figures, outcomes }
 }
@@ -215,45 +219,62 @@ const playFloors = async (
   back: string,
 ): Promise<readonly (readonly [Tool, Task, number])[]> => {
   const { server, url, path } = place
-  await stamp(place.file)
   const system = await login(server.url, 'system', server.systemKey)
   const headers = join(place.directory, 'headers')
   await writeFile(headers, `Authorization: Bearer ${system.token}\nUpload-Offset: 0\nExpect:\n`, {
     mode: 0o600,
   })
-  const { uuid } = (await system.post('/upload', {})).json
-  const send = ['-X', 'POST', '-T', path, `${url}/upload/${uuid}`]
-  const sent = await runTool('curl', '-sSf', '-o', '/dev/null', '-H', `@${headers}`, ...send)
-  const convertedAt = performance.now()
-  const name = `curl-${label}`
-  const converted = await system.post(`/artifacts/upload/${name}`, { upload_uuid: uuid })
-  const conversion = (performance.now() - convertedAt) / 1000
-  if (converted.status !== 200) throw new Error(`the upload of curl was not converted: ${converted.bytes}`)
-  await digested(place, name)
-  const hashed = await runTool('sha512sum', path)
-  const data = `${url}/blobs/${converted.json.blob_uuid}/data`
-  const received = await runTool('curl', '-sSf', '-o', back, '-H', `@${headers}`, data)
-  const flushed = (await runCommand('sync', back)).seconds
-  await rm(back)
+  const curl = ['curl', '-sSf', '-H', `@${headers}`]
+  /** Seconds for new content, and the blob. */
+  const send = async (name: string, ...beside: readonly string[]) => {
+    await stamp(place.file)
+    const { uuid } = (await system.post('/upload', {})).json
+    const words = ['-o', '/dev/null', '-X', 'POST', '-T', path, `${url}/upload/${uuid}`]
+    const sent = await runTool(place, ...beside, ...curl, ...words)
+    const convertedAt = performance.now()
+    const converted = await system.post(`/artifacts/upload/${name}`, { upload_uuid: uuid })
+    const conversion = (performance.now() - convertedAt) / 1000
+    if (converted.status !== 200) throw new Error(`the upload of curl was not converted: ${converted.bytes}`)
+    await digested(place, name)
+    return { seconds: sent + conversion, blob: converted.json.blob_uuid as string }
+  }
+  const beside = ['sh', '-c', 'openssl dgst -sha512 "$0" & "$@" && wait $!', path]
+  const thenSync = ['sh', '-c', '"$@" && sync "$0"', back]
+  const hashed = await runTool(place, 'openssl', 'dgst', '-sha512', path)
+  const { seconds: sent, blob } = await send(`curl-${label}`)
+  const { seconds: sentAndHashed } = await send(`curl-beside-${label}`, ...beside)
+  const received: number[] = []
+  for (const around of [[], thenSync, [...beside, ...thenSync]]) {
+    received.push(await runTool(place, ...around, ...curl, '-o', back, `${url}/blobs/${blob}/data`))
+    await rm(back)
+  }
   return [
-    ['curl', 'upload of new content', sent + conversion],
-    ['sha512sum', 'upload of new content', hashed],
-    ['sha512sum', 'upload, content known, never hashed here', hashed],
-    ['curl', 'download', received],
-    ['curl, sync FILE', 'download', received + flushed],
-    ['sha512sum', 'download', hashed],
+    ['openssl dgst', 'upload of new content', hashed],
+    ['curl', 'upload of new content', sent],
+    ['curl beside openssl dgst', 'upload of new content', sentAndHashed],
+    ['openssl dgst', 'upload, content known, never hashed here', hashed],
+    ['openssl dgst', 'download', hashed],
+    ['curl', 'download', received[0]!],
+    ['curl, sync FILE', 'download', received[1]!],
+    ['curl, sync FILE beside openssl dgst', 'download', received[2]!],
   ]
 }
 
-/** Seconds that a tool takes, after everything dirty has been written. */
-const runTool = async (...command: readonly string[]): Promise<number> => {
+/** Everything dirty is written, and the memory that a file takes is there. */
+const prepare = async ({ directory, size }: Setting): Promise<void> => {
   await runCommand('sync')
+  await fetchFreeMemory(directory, size + 256 * MiB)
+}
+
+/** Seconds that a tool takes. */
+const runTool = async (place: Place, ...command: readonly string[]): Promise<number> => {
+  await prepare(place)
   return (await runCommand(...command)).seconds
 }
 
 /** Runs a command to its end; seconds. */
 const timeOf = async (place: Place, contestant: Contestant, words: readonly string[]): Promise<number> => {
-  execFileSync('sync')
+  await prepare(place)
   // Some releases of the official client never stop writing a large download: better an error than a full disk
   const blocks = Math.ceil((4 * place.size) / 512) + 65_536
   const startedAt = performance.now()
