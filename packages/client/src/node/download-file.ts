@@ -15,7 +15,7 @@ import { VerificationError } from '../errors.ts'
 import { PhaseMeter } from '../progress.ts'
 import type { Session } from '../session.ts'
 import type { DownloadOptions, DownloadProgress, DownloadResult } from '../types.ts'
-import { HashThread } from './hash-thread.ts'
+import { createFileHash, type FileHash } from './file-hash.ts'
 import { PartFile } from './part-file.ts'
 import { giveBack } from './read-memory.ts'
 
@@ -55,7 +55,7 @@ const receive = async (
   caller: AbortSignal,
 ): Promise<Outcome> => {
   const part = await PartFile.open(path, blob)
-  const hash = blob.sha512 === undefined ? undefined : new HashThread()
+  const hash = blob.sha512 === undefined ? undefined : createFileHash(blob.size)
   const over = new AbortController()
   try {
     // Without ranges a reply runs to the end of the blob, so only one, from the first gap on, makes sense
@@ -93,7 +93,7 @@ const receive = async (
 
 interface Fetching {
   readonly part: PartFile
-  readonly hash: HashThread | undefined
+  readonly hash: FileHash | undefined
   readonly signal: AbortSignal
   readonly resumed: number
   readonly ranges: boolean

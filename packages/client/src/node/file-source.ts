@@ -6,7 +6,7 @@ import type { PumpBody } from '../transport.ts'
 import type { UploadSource } from '../uploads/source.ts'
 import type { SourceIdentity } from '../uploads/state.ts'
 import { type DigestMemory, type FileState, fileState } from './digest-memory.ts'
-import { HashThread } from './hash-thread.ts'
+import { createFileHash, type FileHash } from './file-hash.ts'
 
 const pieceBytes = 1024 * 1024
 
@@ -47,7 +47,7 @@ class FileSource implements UploadSource {
   readonly identity: SourceIdentity
   readonly #handle: FileHandle
   readonly #remembered: Remembered
-  #hash: HashThread | undefined
+  #hash: FileHash | undefined
   #closed = false
   /** Pumps under way: the file is closed after the last. */
   readonly #reads = new Set<Promise<unknown>>()
@@ -79,7 +79,7 @@ class FileSource implements UploadSource {
 
   async hash(onProgress: (done: number) => void, signal: AbortSignal): Promise<string> {
     const startedAt = Date.now()
-    const hash = new HashThread()
+    const hash = createFileHash(this.size)
     this.#hash = hash
     hash.onProgress = onProgress
     const stop = () => hash.close()

@@ -1,13 +1,20 @@
 import { Worker } from 'node:worker_threads'
 import { SourceChangedError } from '../errors.ts'
 import type { StreamHash } from '../platform.ts'
+import type { FileHash } from './file-hash.ts'
 import type { HashNews, HashOrder } from './hash-worker.ts'
 
 /** Bytes that may wait for the thread before `update` waits for it. */
 const maxWaiting = 8 * 1024 * 1024
 
+export const fileTooShort = (at: number): Error =>
+  new SourceChangedError(`the file ends at ${at} bytes: it became shorter`)
+
+/** Without the code of the error behind it, which would make it look like a failure of the network. */
+export const unreadableFile = (message: string): Error => new Error(`cannot read the file: ${message}`)
+
 /** A SHA-512 in a thread of its own. */
-export class HashThread implements StreamHash {
+export class HashThread implements StreamHash, FileHash {
   readonly #worker: Worker
   readonly #digest = Promise.withResolvers<string>()
   #failure: { readonly error: unknown } | undefined
@@ -77,9 +84,8 @@ export class HashThread implements StreamHash {
       this.onProgress(news.done)
       this.#wake?.()
     } else if (news.kind === 'digest') this.#digest.resolve(news.sha512)
-    else if (news.kind === 'short') {
-      this.#fail(new SourceChangedError(`the file ends at ${news.at} bytes: it became shorter`))
-    } else this.#fail(new Error(`cannot read the file: ${news.message}`))
+    else if (news.kind === 'short') this.#fail(fileTooShort(news.at))
+    else this.#fail(unreadableFile(news.message))
   }
 
   #fail(error: unknown): void {
