@@ -32,7 +32,8 @@ _holdfast() {
   (( \${#found} )) && compadd -a found
   (( files )) && _files
 }
-compdef _holdfast holdfast
+# As a file in fpath this is the function's body at its first call; elsewhere it defines the function
+if [[ "$funcstack[1]" == _holdfast ]]; then _holdfast "$@"; else compdef _holdfast holdfast; fi
 `
 
 const fish = `# holdfast completion for fish
