@@ -22,6 +22,9 @@ export interface SlotHolder {
   yieldSlot(): void
 }
 
+/** How long somebody waits for a slot before partly filled ones are sent on. */
+const patienceMs = 100
+
 /** Bytes in a slot: one block, so that slots and blocks fall together. */
 export const slotSize = 1024 * 1024
 
@@ -29,17 +32,19 @@ export const slotSize = 1024 * 1024
  * A bounded number of slots shared by all uploads; this bounds the memory of everything that arrives.
  *
  * Waiters are served in order. Senders may be slow or dead while their slot is half full, so a partly filled slot is
- * never a claim for ever: when somebody waits, the holder that has been quiet longest is asked to send it on.
- * Otherwise a few dozen stalled connections would stop all uploads.
+ * never a claim for ever: for everybody who has waited too long the holder that has been quiet longest is asked to send it
+ * on. Otherwise a few dozen stalled connections would stop all uploads. Not at once, because where the hash sets the pace somebody
+ * always waits, and is served in a moment; slots sent on with a few chunks in them would only cost more work each.
  */
 export class SlotPool {
   /** All slots, in order; for the workers. Untouched parts cost no physical memory. */
   readonly memory: SharedArrayBuffer
   /** Used as a stack: the warmest slot first, cold ones stay untouched. */
   readonly #free: Slot[] = []
-  readonly #waiting: ((slot: Slot) => void)[] = []
+  readonly #waiting: { readonly since: number; give(slot: Slot): void }[] = []
   /** Holders of partly filled slots, the longest quiet first. */
   readonly #partial = new Set<SlotHolder>()
+  #timer: NodeJS.Timeout | undefined
 
   constructor(count: number) {
     this.memory = new SharedArrayBuffer(count * slotSize)
@@ -55,24 +60,23 @@ export class SlotPool {
   /** A slot, as soon as those who asked before have theirs. */
   acquire(): Slot | Promise<Slot> {
     if (this.#waiting.length === 0 && this.#free.length > 0) return this.#free.pop()!
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve)
-      this.#reclaim()
+    return new Promise((give) => {
+      this.#waiting.push({ since: performance.now(), give })
+      this.#watch(patienceMs)
     })
   }
 
   /** Gives a slot back; nobody may look at its bytes any more. */
   release(slot: Slot): void {
     const next = this.#waiting.shift()
-    if (next) next(slot)
+    if (next) next.give(slot)
     else this.#free.push(slot)
   }
 
-  /** The holder has put bytes into its slot and waits for more. May call its `yieldSlot` before it returns. */
+  /** The holder has put bytes into its slot and waits for more. */
   markPartial(holder: SlotHolder): void {
     this.#partial.delete(holder)
     this.#partial.add(holder)
-    if (this.#waiting.length > 0) this.#reclaim()
   }
 
   /** The holder has sent its slot on. */
@@ -80,10 +84,21 @@ export class SlotPool {
     this.#partial.delete(holder)
   }
 
+  #watch(delay: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#reclaim()
+    }, delay)
+  }
+
+  /** Asks for a slot for each who has waited too long, and looks again while anybody waits. */
   #reclaim(): void {
-    const [quietest] = this.#partial
-    if (!quietest) return
-    this.#partial.delete(quietest)
-    quietest.yieldSlot()
+    const before = performance.now() - patienceMs
+    const late = this.#waiting.filter(({ since }) => since <= before).length
+    for (const holder of [...this.#partial].slice(0, late)) {
+      this.#partial.delete(holder)
+      holder.yieldSlot()
+    }
+    if (this.#waiting.length > 0) this.#watch(patienceMs / 4)
   }
 }
