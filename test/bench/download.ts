@@ -1,17 +1,18 @@
 /**
  * Downloads of what lies in the page cache, beside nginx sending the same file by sendfile: the whole, from an offset,
- * 16 at once, and many small ones. Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`).
+ * 16 at once, and many small ones. Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`). Beside each
+ * stands a floor: the plainest program on Node that sends the file over a socket, with each block's CRC-32 and without.
  */
 import { copyFile, link } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
 import { type LoadRequest, sendLoad } from './load.ts'
 import { measured, type Options, parseOptions, withDirectory } from './part.ts'
-import { startBareNode } from './peers/bare-node.ts'
+import { startBareNode, startFloor } from './peers/bare-node.ts'
 import { type Holdfast, startHoldfast } from './peers/holdfast.ts'
 import { startNginx } from './peers/nginx.ts'
 import type { Peer } from './peers/peer.ts'
-import { cpuRatio, memoryOutcome, type Report, speedRatio } from './report.ts'
+import { cpuRatio, memoryOutcome, type Outcome, type Report, type Sample, speedRatio } from './report.ts'
 import { playRounds, samplesOf } from './rounds.ts'
 import { makeFile, sha512Of } from './source-file.ts'
 import { wrk } from './wrk.ts'
@@ -53,6 +54,10 @@ const run = (words: readonly string[]): Promise<Report> => {
     )
     const nginx = closing(await startNginx(directory))
     const bare = closing(await startBareNode(directory))
+    const floors = [
+      closing(await startFloor(bare.root, 'floor, checks', 'check')),
+      closing(await startFloor(bare.root, 'floor, no checks')),
+    ]
     console.log([checking, nginx, bare].map(({ description }) => description).join('; '))
     for (const { root } of [nginx, bare]) {
       await link(paths.whole, join(root, 'whole')).catch(() => copyFile(paths.whole, join(root, 'whole')))
@@ -63,6 +68,7 @@ const run = (words: readonly string[]): Promise<Report> => {
       await store(trusting, paths, size),
       plain(nginx),
       plain(bare),
+      ...floors.map(plain),
     ]
     const digest = await sha512Of(paths.whole)
     for (const { name, port, whole } of sources) {
@@ -124,6 +130,8 @@ const run = (words: readonly string[]): Promise<Report> => {
         cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
         speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
         cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
+        ...floorRatios('whole', (name) => of('whole', name)),
+        ...floorRatios('16 at once', (name) => of('many', name)),
         speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
         speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx')),
         speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
@@ -141,6 +149,20 @@ const run = (words: readonly string[]): Promise<Report> => {
     }
   })
 }
+
+/** How near to nginx anybody comes on Node, and how near to that ours is. */
+const floorRatios = (what: string, of: (name: string) => readonly Sample[]): Outcome[] =>
+  [['no checks', 'holdfast, no checks'] as const, ['checks', 'holdfast'] as const].flatMap(
+    ([checks, ours]) => {
+      const floor = of(`floor, ${checks}`)
+      return [
+        speedRatio(`floor: ${what}, ${checks}, Node's sockets / nginx`, floor, of('nginx')),
+        cpuRatio(`floor: CPU of ${what}, ${checks}, Node's sockets / nginx`, floor, of('nginx')),
+        speedRatio(`${what}, ${checks} / that floor`, of(ours), floor),
+        cpuRatio(`CPU of ${what}, ${checks} / that floor`, of(ours), floor),
+      ]
+    },
+  )
 
 export const bench: Bench = {
   summary: 'from the page cache: whole, from an offset, 16 at once, many small ones; nginx with sendfile',

@@ -10,7 +10,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { readSetting, writeSetting } from './backup/store-settings.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
+import { createBlockReader } from './blobs/block-reader.ts'
 import { openDiskStore } from './blobs/disk-store.ts'
+import { realFiles } from './blobs/files.ts'
 import type { PartSender } from './blobs/s3/part-sender.ts'
 import type { S3Connection, S3Settings } from './blobs/s3/s3-connection.ts'
 import { isFromStore, storeAway } from './blobs/s3/s3-errors.ts'
@@ -52,7 +54,12 @@ export const openBlobs = async (config: Config, db: Database, log: Logger): Prom
       'The blobs of this store are in S3, but HOLDFAST_BLOB_STORE names no bucket. Set it as before, or check ' +
         'HOLDFAST_DATA_DIR. Nothing was changed.',
     )
-  return { blobs: await openDiskStore(config.dataDir), maxSize: Number.MAX_SAFE_INTEGER, close() {} }
+  const blocks = createBlockReader()
+  return {
+    blobs: await openDiskStore(config.dataDir, realFiles, blocks),
+    maxSize: Number.MAX_SAFE_INTEGER,
+    close: () => void blocks.close(),
+  }
 }
 
 const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<OpenBlobs> => {

@@ -6,6 +6,7 @@ import { freePort } from '../../support/server.ts'
 import { type Peer, startPeer, type UploadPeer } from './peer.ts'
 
 const filesServer = fileURLToPath(new URL('./bare-node-server.ts', import.meta.url))
+const floorServer = fileURLToPath(new URL('./floor-server.ts', import.meta.url))
 const fastifyServer = fileURLToPath(new URL('./bare-fastify-server.ts', import.meta.url))
 
 export interface BareNode extends UploadPeer {
@@ -36,6 +37,16 @@ export const startBareNode = async (directory: string): Promise<BareNode> => {
       stored.clear()
     },
   }
+}
+
+/**
+ * Starts a server that sends files over bare sockets from a few buffers, with each block's CRC-32 or without: what Node cannot
+ * do faster.
+ */
+export const startFloor = async (root: string, name: string, ...words: 'check'[]): Promise<Peer> => {
+  const port = await freePort()
+  const started = await startPeer(name, port, [process.execPath, floorServer, String(port), root, ...words])
+  return { name, description: `Node ${process.version}, sockets`, port, ...started }
 }
 
 /** Starts a Fastify server of which every route answers the same JSON. */

@@ -1,3 +1,5 @@
+import type { SummedBytes } from './block-reader.ts'
+
 /**
  * Where the bytes of blobs lie. A backend stores bytes under UUIDs and knows nothing of namespaces, digests,
  * artifacts or SQL; hashing and naming stay above it, retries, metrics and faults wrap it.
@@ -84,6 +86,8 @@ export interface BlobReader {
    * `blob_damaged` when the medium fails.
    */
   read(target: Uint8Array, position: number): Promise<number>
+  /** The same, with the CRC-32 of the bytes. Absent where that can be had no better than by the caller. */
+  readSummed?(target: Uint8Array, position: number): Promise<SummedBytes>
   /** May be repeated. */
   close(): Promise<void>
 }

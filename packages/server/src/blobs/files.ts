@@ -37,6 +37,8 @@ export interface FileFacts {
 /** An open file. Positions are explicit: several calls may be under way at once. */
 export interface OpenFile {
   readonly path: string
+  /** Its descriptor, where it is a plain file of the system, for other threads to read from. */
+  readonly fd?: number
   /** Fills `target` from `position`; returns fewer bytes only at the end of the file. */
   read(target: Uint8Array, position: number): Promise<number>
   /** Writes all of `data`, or throws with any part of it written. `data` may lie in shared memory. */
@@ -62,6 +64,7 @@ const openFile = async (path: string, how: keyof typeof flags): Promise<OpenFile
   const handle = await fs.open(path, flags[how], 0o600)
   return {
     path,
+    fd: handle.fd,
     async read(target, position) {
       let done = 0
       while (done < target.length) {

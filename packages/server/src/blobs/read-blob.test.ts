@@ -6,7 +6,9 @@ import { blockSize } from '@holdfast/api/limits'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { BlobStore } from './blob-store.ts'
+import { createBlockReader } from './block-reader.ts'
 import { openDiskStore } from './disk-store.ts'
+import { realFiles } from './files.ts'
 import { dataPaths } from './paths.ts'
 import { createBlobSender, DamagedBlock, type SendOptions } from './read-blob.ts'
 import { sumsOf } from './upload-fixture.ts'
@@ -16,12 +18,16 @@ const sums = sumsOf(content)
 let dataDir: string
 let store: BlobStore
 let uuid: string
+const blocks = createBlockReader()
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'holdfast-read-'))
-  store = await openDiskStore(dataDir)
+  store = await openDiskStore(dataDir, realFiles, blocks)
   uuid = await stored()
 })
-afterAll(() => rm(dataDir, { recursive: true }))
+afterAll(async () => {
+  await blocks.close()
+  await rm(dataDir, { recursive: true })
+})
 
 const stored = async (): Promise<string> => {
   const fresh = randomUUID()

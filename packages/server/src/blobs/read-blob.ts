@@ -59,13 +59,15 @@ interface Piece {
  * out of the shared budget. Memory is thus bounded by live downloads, and flat for each.
  */
 export const createBlobSender = (options: BlobSenderOptions = {}): BlobSender => {
-  const { readAhead = 3, maxAheadBuffers = 16 } = options
+  const { readAhead = 3, maxAheadBuffers = 12 } = options
+  // Those of a busy moment's downloads too: what is dropped stays resident until V8 happens to collect it.
+  const keptBuffers = 2 * maxAheadBuffers
   const free: Buffer[] = []
   let ahead = 0
 
-  const takeBuffer = () => free.pop() ?? Buffer.allocUnsafeSlow(blockSize)
+  const takeBuffer = () => free.pop() ?? Buffer.from(new SharedArrayBuffer(blockSize))
   const giveBuffer = (buffer: Buffer) => {
-    if (free.length < maxAheadBuffers) free.push(buffer)
+    if (free.length < keptBuffers) free.push(buffer)
   }
 
   const send = async ({ blob, offset, length, blockSums, write, signal }: SendOptions): Promise<number> => {
@@ -137,14 +139,25 @@ const readBlock = async (
   const readFrom = blockSums ? start : from
   const readTo = blockSums ? Math.min(blob.size, start + blockSize) : to
   const bytes = buffer.subarray(0, readTo - readFrom)
-  const count = await blob.read(bytes, readFrom)
+  const { count, crc } = await readBytes(blob, bytes, readFrom, blockSums !== undefined)
   if (count < bytes.length) throw damaged(blob, block, `only ${count} of ${bytes.length} bytes`)
   if (blockSums) {
     if (blockSums.length < block * 4 + 4) throw damaged(blob, block, 'no checksum')
     const expected = new DataView(blockSums.buffer, blockSums.byteOffset).getUint32(block * 4)
-    if (crc32(bytes) !== expected) throw damaged(blob, block, 'wrong checksum')
+    if (crc !== expected) throw damaged(blob, block, 'wrong checksum')
   }
   return bytes.subarray(from - readFrom, to - readFrom)
+}
+
+const readBytes = async (
+  blob: BlobReader,
+  bytes: Uint8Array,
+  position: number,
+  isSummed: boolean,
+): Promise<{ count: number; crc?: number }> => {
+  if (isSummed && blob.readSummed) return blob.readSummed(bytes, position)
+  const count = await blob.read(bytes, position)
+  return isSummed ? { count, crc: crc32(bytes.subarray(0, count)) } : { count }
 }
 
 const damaged = (blob: BlobReader, block: number, what: string): HoldfastError =>

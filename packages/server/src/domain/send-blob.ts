@@ -85,6 +85,9 @@ const windowOf = (reader: BlobReader, start: number, end: number): BlobReader =>
   uuid: reader.uuid,
   size: end - start,
   read: (target, position) => reader.read(target, start + position),
+  ...(reader.readSummed && {
+    readSummed: (target: Uint8Array, position: number) => reader.readSummed!(target, start + position),
+  }),
   close: () => reader.close(),
 })
 
