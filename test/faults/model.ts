@@ -126,6 +126,12 @@ class Lane {
     }
   }
 
+  /** Starts a server unless there is one. */
+  async open(): Promise<Place> {
+    this.#place ??= await openPlace()
+    return this.#place
+  }
+
   /** What the server has printed last. */
   output(): string {
     return this.#place?.server.output().slice(-3000) ?? ''
@@ -142,26 +148,31 @@ class Lane {
 
   /** A server with nothing in it that a sequence could see, and namespaces in their first state. */
   async #prepare(): Promise<Place> {
-    if (this.#played % sequencesPerServer === 0) await this.end()
-    this.#place ??= await openPlace()
+    if (this.#played > 0 && this.#played % sequencesPerServer === 0) await this.end()
+    const place = await this.open()
     this.#played += 1
     sequences += 1
-    const { sessions } = this.#place
+    const { sessions } = place
     const admin = sessions.get(system)!
     const { json: uploads } = await admin.get('/upload')
     for (const { uuid } of uploads) await admin.delete(`/upload/${uuid}`)
-    await Promise.all([system, ...tenants].map((name) => resetNamespace(this.#place!, name)))
-    return this.#place
+    await Promise.all([system, ...tenants].map((name) => resetNamespace(place, name)))
+    return place
   }
 }
 
 const openPlace = async (): Promise<Place> => {
   const server = await startServer({ settings, hasFakeClock: true })
   const agent = new Agent({ keepAlive: true })
-  const sessions = new Map([[system, await login(server.url, system, server.systemKey, agent)]])
-  // From here on the jobs run when time passes, and at no other time.
-  await server.jump(0)
-  return { server, sessions, agent }
+  try {
+    const sessions = new Map([[system, await login(server.url, system, server.systemKey, agent)]])
+    // From here on the jobs run when time passes, and at no other time.
+    await server.jump(0)
+    return { server, sessions, agent }
+  } catch (error) {
+    await server.remove()
+    throw error
+  }
 }
 
 const resetNamespace = async ({ server, sessions, agent }: Place, name: string): Promise<void> => {
@@ -206,6 +217,8 @@ const runLane = async (number: number): Promise<void> => {
   const sequence = fc.array(step, { minLength: 5, maxLength: maxSteps, size: 'max' })
   const share = Math.floor(options.runs / laneCount) + (number < options.runs % laneCount ? 1 : 0)
   try {
+    // A server that does not start is no matter of a sequence, to be tried again with shorter ones.
+    await lane.open()
     const result = await fc.check(
       fc.asyncProperty(sequence, async (list) => {
         await lane.play(list)
