@@ -17,14 +17,15 @@ import { LibraryClient } from './kill-library.ts'
 import { PostgresServer } from './postgres-server.ts'
 import { S3Server } from './s3-server.ts'
 
-const userCount = 8
+const userCount = 4
 const nodeCount = 3
-const largestFile = 40 * 1024 * 1024
+const largestFile = 24 * 1024 * 1024
 
-const options = readOptions(2)
+const options = readOptions(1)
 const random = new Random(options.seed)
 const report = new Report('rolling-restart', options)
 const began = Date.now()
+const seconds = (): string => ((Date.now() - began) / 1000).toFixed(1)
 const postgres = await PostgresServer.create()
 const s3 = await S3Server.create('versitygw')
 onSignal(() => Promise.all([postgres.remove(), s3.remove()]))
@@ -59,8 +60,9 @@ try {
       report.highest('ms that a node took to stop', Math.round(performance.now() - stopping))
       await running.restart(at)
       report.count('restarts')
+      if (options.runs < 5) console.log(`rolling-restart: ${nodeName(at)} is back after ${seconds()} s`)
     }
-  for (const user of users) await user.end()
+  await Promise.all(users.map((user) => user.end()))
   await running.stop()
 } catch (error) {
   report.fail(`${wordsOf(error)}\n${error instanceof Error ? error.stack : ''}`)
