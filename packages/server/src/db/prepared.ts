@@ -4,6 +4,7 @@
  */
 import type { CompiledQuery, DialectAdapter } from 'kysely'
 import type { Sql } from './database.ts'
+import { SyncAdapter } from './sqlite-sync-driver.ts'
 
 type Scalar = string | number | null
 /** What a query is asked with. A list is compared with `in`; what is to stand in the text has to be `fixed`. */
@@ -62,6 +63,7 @@ export const prepared = <V extends QueryValues, R>(
     const parameters = query.parameters.map((parameter) =>
       parameter instanceof Placeholder ? valueFor(values, parameter) : parameter,
     )
+    if (adapter instanceof SyncAdapter) return adapter.rowsOf(query.sql, parameters) as R[]
     return (await sql.executeQuery<R>({ ...query, parameters })).rows
   }
 }

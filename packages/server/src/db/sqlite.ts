@@ -20,10 +20,9 @@ import { sqliteWords } from './migrations/0001-initial.ts'
 import type { Schema } from './schema.ts'
 import { Checkpoints } from './sqlite-checkpoints.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
-import { sqliteDialect } from './sqlite-dialect.ts'
 import { DurableReads } from './sqlite-durable-reads.ts'
 import { LogFlush } from './sqlite-log-flush.ts'
-import { SyncDriver } from './sqlite-sync-driver.ts'
+import { syncDialect } from './sqlite-sync-driver.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
 
 /** Where the database tells of what an operator should know; a pino logger fits. */
@@ -159,7 +158,7 @@ export function openMigrated({ path, log, closeTimeoutMs = 10_000, steps = {} }:
   }
 
   return {
-    read: new Kysely<Schema>({ dialect: sqliteDialect(new SyncDriver(reads)) }),
+    read: new Kysely<Schema>({ dialect: syncDialect(reads) }),
 
     readAside<R>(query: CompiledQuery<R>) {
       if (closed !== undefined) return Promise.reject(new HoldfastError('unavailable'))
@@ -244,7 +243,7 @@ async function migrateFile(path: string): Promise<void> {
   const connection = SqliteConnection.openWriter(path, 'flushed')
   try {
     connection.begin()
-    await migrate(new Kysely<unknown>({ dialect: sqliteDialect(new SyncDriver(connection)) }), sqliteWords)
+    await migrate(new Kysely<unknown>({ dialect: syncDialect(connection) }), sqliteWords)
     connection.commit()
     connection.optimize()
   } catch (error) {

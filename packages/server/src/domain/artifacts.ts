@@ -16,8 +16,9 @@ import { findArtifact, reachOf, requireNamespace, systemNamespace } from './visi
 /** One artifact by UUID, deleted ones too, or by name. */
 export const showArtifact = async (parts: Parts, caller: Caller, ref: string): Promise<ArtifactView> => {
   const { read } = parts.db
-  const artifact = await findArtifact(read, caller, ref, 'read')
-  return artifactView(read, await reachOf(read, caller), artifact, { instances: true })
+  const reach = await reachOf(read, caller)
+  const artifact = await findArtifact(read, caller, ref, 'read', reach)
+  return artifactView(read, reach, artifact, { instances: true })
 }
 
 /** Deletes an artifact. One that is deleted already, which only a UUID can name, stays so: null. */

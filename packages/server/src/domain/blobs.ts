@@ -4,11 +4,12 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobView } from '@holdfast/api/schemas'
 import type { Transaction } from 'kysely'
-import { deleted } from '../db/database.ts'
+import { asLiteral, deleted } from '../db/database.ts'
+import { prepared } from '../db/prepared.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
 import { blobView, checksumsOf } from './blob-view.ts'
-import { findBlob, reachOf, readableArtifacts } from './visibility.ts'
+import { findBlob, preparedReach, type Reach, reachOf, readableArtifacts } from './visibility.ts'
 
 /** The digests a blob has, by their name in URLs; each is also the name of its column. */
 export const hashAlgorithms = ['sha512', 'sha256', 'sha1', 'xxh128'] as const
@@ -52,18 +53,22 @@ export const openBlobFor = async (parts: Parts, caller: Caller, uuid: string): P
   const { read } = parts.db
   const row = await findBlob(read, caller, uuid, parts.clock.now())
   if (row.state === 'quarantined') throw new HoldfastError('blob_damaged')
-  const holder = await read
+  const reach = preparedReach(await reachOf(read, caller))
+  const [holder] = await selectHolder(read, { uuid: row.uuid, reach })
+  return { row, name: holder?.name }
+}
+
+const selectHolder = prepared((sql, { uuid, reach }: { uuid: string; reach: Reach }) =>
+  sql
     .selectFrom('versions')
     .innerJoin('artifacts', 'artifacts.uuid', 'versions.artifact_uuid')
     .select('artifacts.name')
-    .where('versions.blob_uuid', '=', row.uuid)
+    .where('versions.blob_uuid', '=', uuid)
     .where('versions.live', '=', 1)
-    .where(readableArtifacts(await reachOf(read, caller)))
+    .where(readableArtifacts(reach))
     .orderBy('versions.created_at', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  return { row, name: holder?.name }
-}
+    .limit(asLiteral(1)),
+)
 
 /** A use within this time of the one before is not written down. */
 const usePrecision = 60_000
@@ -72,17 +77,20 @@ const usePrecision = 60_000
 export const noteUse = (parts: Parts, caller: Pick<Caller, 'namespace'>, uuid: string): void => {
   const now = parts.clock.now()
   const write = async () => {
-    const last = await parts.db.read
-      .selectFrom('blob_uses')
-      .select('used_at')
-      .where('blob_uuid', '=', uuid)
-      .where('namespace', '=', caller.namespace)
-      .executeTakeFirst()
+    const [last] = await selectUse(parts.db.read, { uuid, namespace: caller.namespace })
     if (last && now - last.used_at < usePrecision) return
     await parts.db.write((trx) => recordUse(trx, uuid, caller.namespace, now))
   }
   write().catch((error) => parts.log.warn({ err: error, blob: uuid }, 'the use of a blob was not noted'))
 }
+
+const selectUse = prepared((sql, { uuid, namespace }: { uuid: string; namespace: string }) =>
+  sql
+    .selectFrom('blob_uses')
+    .select('used_at')
+    .where('blob_uuid', '=', uuid)
+    .where('namespace', '=', namespace),
+)
 
 /** Writes down that a namespace used a blob. */
 export const recordUse = async (

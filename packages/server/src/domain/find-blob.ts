@@ -2,6 +2,7 @@
  * Finding a blob by its digest: what a client asks before it sends bytes that may be here already.
  */
 import type { BlobView } from '@holdfast/api/schemas'
+import { asLiteral } from '../db/database.ts'
 import { fixed, prepared, type QueryValues } from '../db/prepared.ts'
 import type { Row } from '../db/schema.ts'
 import type { Caller, Parts } from '../parts.ts'
@@ -70,7 +71,7 @@ const selectByDigest = prepared((sql, { algorithm, digest, reach, namespace, now
     .where(readableBlobs(reach, { namespace }, now))
     // Two contents may share a sha1 or xxh128.
     .orderBy('created_at')
-    .limit(1),
+    .limit(asLiteral(1)),
 )
 
 /** A miss costs no transaction. A hit is looked up again in one, as it may have gone between. */

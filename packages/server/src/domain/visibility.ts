@@ -11,8 +11,8 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { expressionBuilder } from 'kysely'
-import { deleted, type Sql } from '../db/database.ts'
-import { fixed, prepared } from '../db/prepared.ts'
+import { asLiteral, deleted, type Sql } from '../db/database.ts'
+import { fixed, prepared, type QueryValues } from '../db/prepared.ts'
 import type { Row, Schema } from '../db/schema.ts'
 import type { Caller } from '../parts.ts'
 
@@ -126,15 +126,16 @@ const maxCandidates = 100
  * By UUID: in any state. By name: live ones, the caller's own before those that are shared or of trusting
  * namespaces; several of the same rank are refused with `artifact_ambiguous` and the candidates. A name means the
  * same artifact for reading and for writing. Throws `artifact_not_found` for what the caller may not read, and with
- * `write` also for what it merely reads.
+ * `write` also for what it merely reads. `known` is the caller's reach, where it has been looked up.
  */
 export const findArtifact = async (
   sql: Sql,
   caller: Caller,
   ref: string,
   access: 'read' | 'write',
+  known?: Reach,
 ): Promise<Row<'artifacts'>> => {
-  const reach = await reachOf(sql, caller)
+  const reach = known ?? (await reachOf(sql, caller))
   const found =
     (uuidPattern.test(ref) && (await findByUuid(sql, reach, ref.toLowerCase()))) ||
     (await findByName(sql, caller, reach, ref))
@@ -155,18 +156,11 @@ const selectByUuid = prepared((sql, { reach, uuid }: { reach: Reach; uuid: strin
  * this name.
  */
 const findByName = async (sql: Sql, caller: Caller, reach: Reach, name: string) => {
-  const named = sql
-    .selectFrom('artifacts')
-    .selectAll()
-    .where('name', '=', name)
-    .where('state', '<>', deleted)
-    .limit(maxCandidates)
-  let matches = await named.where('namespace', '=', caller.namespace).execute()
-  if (matches.length === 0 && reach === 'all') matches = await named.execute()
-  else if (matches.length === 0) {
-    const shared = await named.where((eb) => eb('shared', '=', eb.lit(1))).execute()
-    const trusting = await named.where('namespace', 'in', reach).where('shared', '=', 0).execute()
-    matches = [...shared, ...trusting]
+  let matches = await selectOwnByName(sql, { name, namespace: caller.namespace })
+  if (matches.length === 0 && reach === 'all') matches = await selectByName(sql, { name })
+  else if (matches.length === 0 && reach !== 'all') {
+    const shared = await selectSharedByName(sql, { name })
+    matches = [...shared, ...(await selectTrustingByName(sql, { name, reach }))]
   }
   if (matches.length > 1)
     throw new HoldfastError('artifact_ambiguous', {
@@ -183,6 +177,28 @@ const findByName = async (sql: Sql, caller: Caller, reach: Reach, name: string) 
   return matches[0]
 }
 
+const named = (sql: Sql, name: string) =>
+  sql
+    .selectFrom('artifacts')
+    .selectAll()
+    .where('name', '=', name)
+    .where('state', '<>', deleted)
+    .limit(asLiteral(maxCandidates))
+
+const selectByName = prepared((sql, { name }: { name: string }) => named(sql, name))
+
+const selectOwnByName = prepared((sql, { name, namespace }: { name: string; namespace: string }) =>
+  named(sql, name).where('namespace', '=', namespace),
+)
+
+const selectSharedByName = prepared((sql, { name }: { name: string }) =>
+  named(sql, name).where((eb) => eb('shared', '=', eb.lit(1))),
+)
+
+const selectTrustingByName = prepared((sql, { name, reach }: { name: string; reach: readonly string[] }) =>
+  named(sql, name).where('namespace', 'in', reach).where('shared', '=', 0),
+)
+
 /** The blob with this UUID, if the caller may see it at `now` (ms); else `blob_not_found`. One may be quarantined. */
 export const findBlob = async (
   sql: Sql,
@@ -190,15 +206,30 @@ export const findBlob = async (
   uuid: string,
   now: number,
 ): Promise<Row<'blobs'>> => {
-  const found = await sql
-    .selectFrom('blobs')
-    .selectAll()
-    .where('uuid', '=', uuid.toLowerCase())
-    .where(readableBlobs(await reachOf(sql, caller), caller, now))
-    .executeTakeFirst()
+  const [found] = await selectBlob(sql, {
+    uuid: uuid.toLowerCase(),
+    reach: preparedReach(await reachOf(sql, caller)),
+    namespace: caller.namespace,
+    now,
+  })
   if (!found) throw new HoldfastError('blob_not_found')
   return found
 }
+
+interface BlobQuestion extends QueryValues {
+  readonly uuid: string
+  readonly reach: Reach
+  readonly namespace: string
+  readonly now: number
+}
+
+const selectBlob = prepared((sql, { uuid, reach, namespace, now }: BlobQuestion) =>
+  sql
+    .selectFrom('blobs')
+    .selectAll()
+    .where('uuid', '=', uuid)
+    .where(readableBlobs(reach, { namespace }, now)),
+)
 
 /** The same, for making a version of it: one in quarantine is refused with `blob_damaged`. */
 export const findWholeBlob = async (...question: Parameters<typeof findBlob>): Promise<Row<'blobs'>> => {
