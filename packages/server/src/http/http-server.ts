@@ -13,6 +13,7 @@ import { type Routes, registerRoutes } from './register.ts'
 import { deferContinue } from './request-body.ts'
 import { requestIdOf } from './request-id.ts'
 import { observe } from './request-log.ts'
+import { RequestLogger } from './request-logger.ts'
 
 /** Long enough for every name that fits into the headers, so that its length is refused by validation. */
 const maxHeaderBytes = 16 * 1024
@@ -48,6 +49,7 @@ export const createHttp = (
   const app = Fastify({
     loggerInstance: parts.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    childLoggerFactory: (log, bindings) => new RequestLogger(log, bindings),
     genReqId: requestIdOf,
     requestIdHeader: false,
     bodyLimit: maxJsonBytes,
@@ -96,11 +98,13 @@ export const createHttp = (
     stopping = true
   })
   // Node closes idle connections once, when the closing begins; the others are to go as they become idle.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (stopping) reply.header('connection', 'close')
+    done(null, payload)
   })
-  app.addHook('onResponse', async () => {
+  app.addHook('onResponse', (_request, _reply, done) => {
     if (stopping) setImmediate(() => server.closeIdleConnections())
+    done()
   })
   registerRoutes(app, parts, { ...makeRoutes(() => leaving || stopping), isStopping })
   return app

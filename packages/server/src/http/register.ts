@@ -102,8 +102,9 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
     // Fastify refuses Content-Types it cannot read, but nothing here depends on them.
     delete request.raw.headers['content-type']
   })
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
+    done()
   })
   if (!parts.config.extensions) removeExtensions(app, parts)
   app.setErrorHandler(sendError)
@@ -114,7 +115,8 @@ export const registerRoutes = (app: FastifyInstance, parts: Parts, routes: Route
 
 /** Node answers a missing Host with an empty 400, and of two it takes the first, where a proxy may take the other. */
 const requireOneHost = ({ httpVersion, rawHeaders }: IncomingMessage): void => {
-  const hosts = rawHeaders.filter((text, at) => at % 2 === 0 && text.toLowerCase() === 'host').length
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]!.toLowerCase() === 'host') hosts++
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1'))
     throw new HoldfastError('invalid_request', { message: 'the request must have one Host header' })
 }

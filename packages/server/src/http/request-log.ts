@@ -15,7 +15,7 @@ const unansweredStatus = 499
 
 /** Logs and measures a request when it is over, and notes a failure. */
 export const observe = (
-  { metrics, failures, clock }: Pick<Parts, 'metrics' | 'failures' | 'clock'>,
+  { metrics, failures, clock, log }: Pick<Parts, 'metrics' | 'failures' | 'clock' | 'log'>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void => {
@@ -29,11 +29,13 @@ export const observe = (
     const refusal = refusals.get(request)
     const namespace = request.caller?.namespace || ''
     if (refusal) failures.note({ route, namespace, requestId: request.id, refusal }, clock.now())
+    if (!log.isLevelEnabled('info')) return
     const before = accounted.get(socket) ?? { received: 0, sent: 0 }
     const now = { received: socket.bytesRead, sent: socket.bytesWritten }
     accounted.set(socket, now)
-    request.log.info(
+    log.info(
       {
+        requestId: request.id,
         route,
         method: request.method,
         path: request.url.split('?', 1)[0]!.slice(0, 512),
