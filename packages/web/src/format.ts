@@ -49,6 +49,10 @@ const dates = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle:
 /** A moment in the reader's time zone, from seconds since 1970. */
 export const moment = (at: number): string => dates.format(at * 1000)
 
+/** A text of the server's, its moments in the reader's time zone. */
+export const inLocalTime = (text: string): string =>
+  text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (iso) => moment(Date.parse(iso) / 1000))
+
 const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' })
 const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 const months = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { createClient } from '@holdfast/client'
 import type { Browser } from 'playwright-core'
 import { startServer } from '../../support/server.ts'
+import { admitAxe } from './axe.ts'
 import { atRest, check, MiB, makeFile, openPage, signIn, uploadFiles } from './stage.ts'
+import { look } from './views.ts'
 
 export const limits = async (browser: Browser, directory: string): Promise<void> => {
   const server = await startServer({ settings: { HOLDFAST_LOG_LEVEL: 'warn' } })
@@ -24,6 +26,8 @@ export const limits = async (browser: Browser, directory: string): Promise<void>
     const address = red.page.url()
 
     const blue = await openPage(browser, server.url)
+    await admitAxe(blue.page)
+    await blue.page.reload()
     await signIn(blue.page, 'blue', 'the key of blue')
     await blue.page.getByText('Nothing is stored here yet').waitFor()
     check("another namespace's artifacts are not listed", true)
@@ -47,6 +51,7 @@ export const limits = async (browser: Browser, directory: string): Promise<void>
     const refusal = blue.page.getByRole('listitem', { name: 'Upload of secret.bin' }).getByRole('alert')
     const text = (await refusal.textContent()) ?? ''
     check('a reached quota is told, with what to do', /quota|limit/i.test(text) && /Delete/.test(text), text)
+    await look(blue.page, 'a failed upload')
     await red.context.close()
     await blue.context.close()
   } finally {

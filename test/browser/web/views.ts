@@ -86,6 +86,27 @@ const viewsOf = (artifact: string): Record<string, LookedAt> => {
       act: openDialog('Delete this namespace'),
     },
     'no such view': { path: '/nowhere', heading: 'Nothing here' },
+    // Last, because they stay on the page
+    'a finished upload': {
+      path: '/uploads',
+      heading: 'Upload',
+      act: async (page) => {
+        await page.setInputFiles('input[type=file]', someFiles.slice(0, 1))
+        await page.getByRole('button', { name: 'Upload', exact: true }).click()
+        await page.getByRole('link', { name: /^debian-13-netinst\.iso, version/ }).waitFor()
+      },
+    },
+    'a finished download': {
+      path: '/uploads',
+      heading: 'Upload',
+      act: async (page) => {
+        const link = page.getByRole('link', { name: /^debian-13-netinst\.iso, version/ })
+        const version = (await link.textContent())!.split(' ').at(-1)
+        await link.click()
+        await page.getByRole('button', { name: `Download version ${version}`, exact: true }).click()
+        await page.getByText('checked and saved').waitFor()
+      },
+    },
   }
 }
 
@@ -96,8 +117,15 @@ const looks = [
   { width: 360, dark: false },
 ]
 
-/** Looks at one view in all ways. `controls`: the kinds of buttons that need not be looked at again, by light and dark. */
-const look = async (page: Page, name: string, controls: readonly Set<string>[]): Promise<void> => {
+/**
+ * Looks at one view in all ways. axe has to be admitted. `controls`: the kinds of buttons that need not be looked at again,
+ * by light and dark.
+ */
+export const look = async (
+  page: Page,
+  name: string,
+  controls: readonly Set<string>[] = [new Set(), new Set()],
+): Promise<void> => {
   // Where no button is pointed at
   await page.mouse.move(0, 0)
   await atRest(page)

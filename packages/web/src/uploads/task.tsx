@@ -122,7 +122,7 @@ export const Task = ({ task }: { task: UploadTask }) => {
           )}
           {mayGoOn && (
             <button type="button" class="small secondary" onClick={abandon}>
-              Give up
+              {kept ? 'Give up' : 'Dismiss'}
             </button>
           )}
           {kept && <CommandButton text={commands.uploadAbort(kept.uuid)} />}

@@ -1,5 +1,5 @@
 import { commands } from '../../commands.ts'
-import { count, duration, size } from '../../format.ts'
+import { count, duration, inLocalTime, size } from '../../format.ts'
 import { useAction, useLoad } from '../../load.ts'
 import { Command, CommandButton } from '../../parts/copy-button.tsx'
 import { Ago, Badge, Size } from '../../parts/facts.tsx'
@@ -112,7 +112,7 @@ const DryRun = () => {
                   <Size bytes={blob.size} />,
                   <Ago at={blob.unreferenced_at} />,
                   <Ago at={blob.collectable_at} />,
-                  blob.reason,
+                  inLocalTime(blob.reason),
                 ],
               }))}
             />
