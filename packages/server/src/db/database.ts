@@ -13,7 +13,8 @@ export interface Database {
    * what must be consistent goes into one query. Writing through it fails.
    *
    * PostgreSQL may be asked by several at a time; there a query also waits while the database is away for a moment.
-   * Embedded, a query runs in the calling thread and blocks it: ask for pages, not for whole tables.
+   * Embedded, a query runs in the calling thread and blocks it: ask for pages, not for whole tables. What another process
+   * commits is seen from the next turn of the event loop on.
    */
   readonly read: Kysely<Schema>
 

@@ -112,7 +112,7 @@ export class SqliteConnection {
 
   /** From here on `run` sees what is committed now, and nothing later, until `unpin`. For readers. */
   pin(): void {
-    this.#db.exec('BEGIN')
+    this.run('BEGIN', [])
     try {
       // The state is that of the first read.
       this.run('SELECT 1 FROM sqlite_schema LIMIT 1', [])
@@ -124,7 +124,7 @@ export class SqliteConnection {
 
   /** Ends what `pin` began; does nothing when nothing is pinned. */
   unpin(): void {
-    if (this.#db.isTransaction) this.#db.exec('COMMIT')
+    if (this.#db.isTransaction) this.run('COMMIT', [])
   }
 
   /** Brings the whole log into the database file and empties it, as far as other readers allow. */

@@ -2,17 +2,20 @@
  * Reads that see durable commits only. A commit that is still on its way to the disk could be taken back by a power
  * cut, and with it what a reply, or a job that removes files, had made of it.
  *
- * While everything committed is durable, queries see the newest state, each its own. Otherwise they run in a read
- * transaction that was begun before the first commit in doubt. When a flush begins, the second connection begins such a
- * transaction on what that flush covers, and takes over when it has ended. A pinned state is therefore never older than
- * the flush before the last, and SQLite can bring the log into the database up to there.
+ * While everything committed is durable, queries see the newest state: the first in a turn of the event loop begins a read
+ * transaction, in which all others of that turn run (to begin one costs several times as much as a query by a key). None of
+ * this process's commits can come between, as each calls `hold` first; those of another process are seen from the next turn
+ * on. Otherwise queries run in a read transaction that was begun before the first commit in doubt. When a flush begins,
+ * the second connection begins such a transaction on what that flush covers, and takes over when it has ended. A pinned
+ * state is therefore never older than the flush before the last, and SQLite can bring the log into the database up to there.
  */
 import type { SqliteConnection, StatementResult } from './sqlite-connection.ts'
 
 export class DurableReads {
   #current: SqliteConnection
   #spare: SqliteConnection
-  #isPinned = false
+  /** What the read transaction is for: the rest of this turn, or until a flush has ended. */
+  #pinned: 'not' | 'for this turn' | 'until flushed' = 'not'
 
   /** Takes over two connections that cannot write. */
   constructor(first: SqliteConnection, second: SqliteConnection) {
@@ -21,14 +24,14 @@ export class DurableReads {
   }
 
   run(sql: string, parameters: readonly unknown[]): StatementResult {
+    if (this.#pinned === 'not') this.#pinForThisTurn()
     return this.#current.run(sql, parameters)
   }
 
   /** To be called before a commit: what follows is not seen until a flush has covered it. */
   hold(): void {
-    if (this.#isPinned) return
-    this.#current.pin()
-    this.#isPinned = true
+    if (this.#pinned === 'not') this.#current.pin()
+    this.#pinned = 'until flushed'
   }
 
   /** To be called when a flush begins. */
@@ -43,17 +46,28 @@ export class DurableReads {
     this.#current = this.#spare
     this.#spare = former
     former.unpin()
-    this.#isPinned = true
+    this.#pinned = 'until flushed'
     if (isAll) this.release()
   }
 
   /** To be called when there is nothing in doubt. */
   release(): void {
     this.#current.unpin()
-    this.#isPinned = false
+    this.#pinned = 'not'
+  }
+
+  #pinForThisTurn(): void {
+    this.#current.pin()
+    this.#pinned = 'for this turn'
+    setImmediate(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    if (this.#pinned === 'for this turn') this.release()
   }
 
   close(): void {
+    this.#pinned = 'until flushed'
     this.#current.close()
     this.#spare.close()
   }

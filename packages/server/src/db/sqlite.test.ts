@@ -186,6 +186,21 @@ describe('the flush of the log', () => {
   })
 })
 
+describe('reads', () => {
+  it('see their own process at once, and another from the next turn of the event loop on', async () => {
+    const db = await open()
+    await addSetting(db, 'own')
+    expect(await countSettings(db)).toBe(1)
+    const other = new DatabaseSync(path)
+    other.exec("INSERT INTO settings (name, value) VALUES ('other', '')")
+    other.close()
+    await nextTurn()
+    expect(await countSettings(db)).toBe(2)
+    await Promise.all([countSettings(db), addSetting(db, 'another')])
+    expect(await countSettings(db)).toBe(3)
+  })
+})
+
 describe('the log', () => {
   it('is brought into the database and begins anew while others read and write', async () => {
     const db = await open()
