@@ -8,7 +8,7 @@
  * postgresql (Debian: apt-get install nginx-light postgresql), and for the gateway Go.
  */
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
@@ -63,10 +63,13 @@ try {
   const running = await startCluster(Number(values.nodes), { dataDir, port, settings })
   ends.push(() => running.stop())
   const client = { namespace: 'system', key: running.systemKey, apiurl: running.url }
-  await writeFile(join(dataDir, 'client.json'), `${JSON.stringify(client, null, 2)}\n`, { mode: 0o600 })
+  // Whole or not at all: who waits for the nodes may be reading it.
+  const file = join(dataDir, 'client.json')
+  await writeFile(`${file}.new`, `${JSON.stringify(client, null, 2)}\n`, { mode: 0o600 })
+  await rename(`${file}.new`, file)
   console.log(`${running.url}, in front of`)
   for (const node of running.nodes) console.log(`  ${node.url}  ${node.dataDir}  (process ${node.pid})`)
-  console.log(`Clients: --config ${join(dataDir, 'client.json')}`)
+  console.log(`Clients: --config ${file}`)
 } catch (error) {
   console.error((error as Error).message)
   process.exitCode = 1

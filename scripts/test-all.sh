@@ -84,7 +84,7 @@ lane_embedded() {
   suite 'behind proxies' npx vitest run --project proxy
   suite 'browser' node test/browser/upload.ts
   suite 'browser: page' node test/browser/web.ts
-  faults client client-memory postgres s3
+  faults client client-memory postgres s3 rolling-restart
 }
 
 # Metadata and blobs in every other combination, and several nodes. What our command line has in common with the official one
@@ -95,6 +95,7 @@ lane_scale_out() {
   over_postgres() { [ -n "$postgres_url" ] && TEST_POSTGRES_URL=$postgres_url "$@"; }
   over_s3() { [ -n "$s3_url" ] && TEST_S3_URL=$s3_url "$@"; }
   over_both() { over_postgres over_s3 "$@"; }
+  over_nodes() { TEST_NODES=3 over_both "$@"; }
   configuration() {
     suite "$1: acceptance" "$2" npx vitest run --project main test/acceptance
     suite "$1: official client" "$2" official_client test/interop/test_{apiclient,commands,large}.py
@@ -110,7 +111,10 @@ lane_scale_out() {
   configuration 's3' over_s3
   suite 'migrate' over_both npx vitest run --project migrate
   suite 'postgres and s3: acceptance' over_both npx vitest run --project main test/acceptance
+  suite 'postgres and s3: model' over_both node test/faults/model.ts --runs 15
   suite 'several nodes' over_both npx vitest run --project nodes
+  suite 'three nodes: acceptance' over_nodes npx vitest run --project main test/acceptance
+  suite 'three nodes: model' over_nodes node test/faults/model.ts --runs 15
   suite 'postgres and s3: official client' over_both official_client test/interop/test_{apiclient,commands,large}.py
   scripts/start-s3.sh stop "$work/versitygw" KILL
   [ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate

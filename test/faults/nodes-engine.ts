@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { login } from '../support/api.ts'
+import { asideMs } from '../support/balancer.ts'
 import { nodeName, type RunningCluster, startCluster } from '../support/cluster.ts'
 import type { Fault, FaultyProxy } from '../support/faulty-proxy.ts'
 import { askPostgres, databaseSettings, databaseUrlOf } from '../support/postgres.ts'
@@ -245,6 +246,8 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
         await comesTrue(() => knowEachOther(running), readyTimeoutMs),
         () => `after "${kind}" the nodes do not find each other`,
       )
+      // nginx may have found one of them away a moment before it came.
+      await sleep(asideMs + 200)
       return false
     },
     open: postgresEngine(postgres, random.fork(), report).open,

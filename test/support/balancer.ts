@@ -10,6 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { endsWithUs } from './ends-with-us.ts'
 
 const startTimeoutMs = 10_000
+const asideSeconds = 1
+/** A node that did not answer is asked again after this time; when it is so with all of them, nginx says 502 until then. */
+export const asideMs = asideSeconds * 1000
 
 export interface Balancer {
   readonly url: string
@@ -35,7 +38,7 @@ http {
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join('\n  ')}
   upstream nodes {
     random;
-    ${nodes.map((node) => `server ${node} max_fails=1 fail_timeout=1s;`).join('\n    ')}
+    ${nodes.map((node) => `server ${node} max_fails=1 fail_timeout=${asideSeconds}s;`).join('\n    ')}
   }
   proxy_http_version 1.1;
   proxy_set_header Host $http_host;
