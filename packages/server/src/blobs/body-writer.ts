@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { HoldfastError } from '@holdfast/api/errors'
 import { type FreeSpace, type SpaceClaim, storageError } from './free-space.ts'
-import { copyIntoSlot, type Slot, type SlotHolder, type SlotPool, slotSize } from './slot-pool.ts'
+import { copyIntoShared, type Slot, type SlotHolder, type SlotPool, slotSize } from './slot-pool.ts'
 import type { UploadFile } from './upload-file.ts'
 import type { Turn } from './upload-turns.ts'
 
@@ -155,7 +155,7 @@ export class BodyWriter implements SlotHolder {
     // Slots end where blocks end, so that writes are aligned from the second one on.
     const room = slotSize - (this.#sent % slotSize) - (this.#taken - this.#sent)
     const part = bytes.length > room ? bytes.subarray(0, room) : bytes
-    copyIntoSlot(this.#slot, part, this.#taken - this.#sent)
+    copyIntoShared(this.#slot.bytes, part, this.#taken - this.#sent)
     this.#taken += part.length
     if (part.length === room) this.#send()
     else this.#options.slots.markPartial(this)

@@ -5,11 +5,11 @@ export interface Slot {
 }
 
 /**
- * Copies `bytes` into a slot from `at` on. Not by `set`: into shared memory V8 copies word by word, as others might
- * look on, and byte by byte where source and target are aligned differently, which after the headers of a request they
- * are. Nobody looks at the slot yet. `copy` uses the processor's own copy, but only for a part of its source.
+ * Copies `bytes` into shared memory from `at` on. Not by `set`: there V8 copies word by word, as others might look on, and
+ * byte by byte where source and target are aligned differently, which after the headers of a request they are. Nobody looks
+ * at the target yet. `copy` uses the processor's own copy, but only for a part of its source.
  */
-export const copyIntoSlot = ({ bytes: target }: Slot, bytes: Uint8Array, at: number): void => {
+export const copyIntoShared = (target: Uint8Array, bytes: Uint8Array, at: number): void => {
   if (bytes.length === 0) return
   target[at] = bytes[0]!
   const source = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

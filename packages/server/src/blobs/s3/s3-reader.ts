@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HoldfastError } from '@holdfast/api/errors'
 import type { BlobReader } from '../blob-store.ts'
+import { copyIntoShared } from '../slot-pool.ts'
 import { pauseMs, type S3Connection } from './s3-connection.ts'
 import { isChanged, isMissing, isPassing, storeAway } from './s3-errors.ts'
 import type { ObjectFacts } from './s3-objects.ts'
@@ -68,7 +69,7 @@ export const s3Reader = (connection: S3Connection, uuid: string, object: ObjectF
       from.rest = next.value
     }
     const part = from.rest.subarray(0, target.length)
-    target.set(part)
+    copyIntoShared(target, part, 0)
     from.rest = from.rest.subarray(part.length)
     from.at += part.length
     return part.length
