@@ -33,7 +33,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'main',
-          include: ['packages/*/src/**/*.test.ts', 'test/{acceptance,cli,docs}/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{acceptance,cli,deploy,docs}/**/*.test.ts'],
           exclude: [...restarting, ...needingS3],
         },
       },
