@@ -1,9 +1,10 @@
 /** Small requests a second: showing an artifact beside a bare Fastify route with the same reply, and others. */
+import { deepStrictEqual } from 'node:assert'
 import { join } from 'node:path'
 import { type Bench, MiB } from './bench.ts'
 import { type LoadRequest, sendLoad } from './load.ts'
 import { measured, type Options, parseOptions, withDirectory } from './part.ts'
-import { startBareFastify } from './peers/bare-node.ts'
+import { startBareFastify, startFastifyAndSqlite } from './peers/bare-node.ts'
 import { startHoldfast } from './peers/holdfast.ts'
 import type { Peer } from './peers/peer.ts'
 import { memoryOutcome, type Report, speedRatio } from './report.ts'
@@ -33,7 +34,9 @@ const run = (words: readonly string[]): Promise<Report> => {
     await holdfast.digested(name)
     const shown = await holdfast.session.get(`/artifacts/${name}`)
     const bare = closing(await startBareFastify(shown.bytes.toString()))
-    console.log([holdfast, bare].map(({ description }) => description).join('; '))
+    const rules = closing(await startFastifyAndSqlite(join(directory, 'holdfast', 'holdfast.db')))
+    await expectSame(shown, rules.port, `/artifacts/${name}`, holdfast.headers)
+    console.log([holdfast, bare, rules].map(({ description }) => description).join('; '))
     const get = (target: string): LoadRequest => ({ method: 'GET', target, headers: holdfast.headers })
     const contestant = (label: string, peer: Peer, request: LoadRequest) => ({
       name: label,
@@ -42,6 +45,7 @@ const run = (words: readonly string[]): Promise<Report> => {
     const task = `${connections} connections`
     const names = {
       bare: 'bare Fastify',
+      rules: 'floor: Fastify and SQLite, the same queries',
       show: 'holdfast, show an artifact',
       byUuid: 'holdfast, show an artifact by UUID',
       find: 'holdfast, look up a SHA-512',
@@ -55,6 +59,7 @@ const run = (words: readonly string[]): Promise<Report> => {
     }
     const figures = await playRounds(task, Number(values.rounds), [
       contestant(names.bare, bare, get(`/artifacts/${name}`)),
+      contestant(names.rules, rules, get(`/artifacts/${name}`)),
       contestant(names.show, holdfast, get(`/artifacts/${name}`)),
       contestant(names.byUuid, holdfast, get(`/artifacts/${shown.json.uuid}`)),
       contestant(names.find, holdfast, get(`/blob_checksums/sha512/${await sha512Of(path)}`)),
@@ -65,6 +70,8 @@ const run = (words: readonly string[]): Promise<Report> => {
       figures,
       outcomes: [
         speedRatio('show an artifact / bare Fastify', of('show'), of('bare'), { atLeast: 0.5 }),
+        speedRatio('floor: Fastify and SQLite, the same queries / bare Fastify', of('rules'), of('bare')),
+        speedRatio('show an artifact / that floor', of('show'), of('rules')),
         speedRatio('look up a SHA-512 / bare Fastify', of('find'), of('bare')),
         speedRatio('create an upload / bare Fastify', of('create'), of('bare')),
         memoryOutcome('peak RSS in small requests', [...of('show'), ...of('find'), ...of('create')], {
@@ -73,6 +80,17 @@ const run = (words: readonly string[]): Promise<Report> => {
       ],
     }
   })
+}
+
+/** A floor that answers something else would be none. */
+const expectSame = async (
+  shown: { readonly json: unknown },
+  port: number,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> => {
+  const reply = await fetch(`http://127.0.0.1:${port}${target}`, { headers })
+  deepStrictEqual(await reply.json(), shown.json)
 }
 
 export const bench: Bench = {

@@ -7,6 +7,7 @@ import { type Peer, startPeer, type UploadPeer } from './peer.ts'
 
 const filesServer = fileURLToPath(new URL('./bare-node-server.ts', import.meta.url))
 const floorServer = fileURLToPath(new URL('./floor-server.ts', import.meta.url))
+const rulesServer = fileURLToPath(new URL('./fastify-and-sqlite-server.ts', import.meta.url))
 const fastifyServer = fileURLToPath(new URL('./bare-fastify-server.ts', import.meta.url))
 
 export interface BareNode extends UploadPeer {
@@ -54,4 +55,12 @@ export const startBareFastify = async (json: string): Promise<Peer> => {
   const port = await freePort()
   const started = await startPeer('bare Fastify', port, [process.execPath, fastifyServer, String(port), json])
   return { name: 'bare Fastify', description: 'Fastify', port, ...started }
+}
+
+/** Starts a Fastify server that shows artifacts of a store's database with nothing but the queries that the rules ask for. */
+export const startFastifyAndSqlite = async (database: string): Promise<Peer> => {
+  const name = 'Fastify and SQLite'
+  const port = await freePort()
+  const started = await startPeer(name, port, [process.execPath, rulesServer, String(port), database])
+  return { name, description: 'Fastify and node:sqlite', port, ...started }
 }
