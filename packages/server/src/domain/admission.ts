@@ -64,7 +64,12 @@ interface Bound {
   bytes: number
   /** When the count began, by `performance.now()`. */
   readonly countedAt: number
+  /** It counts a wish that was being looked up, and may turn out to ask for nothing or to be refused. */
+  isVague: boolean
 }
+
+/** So often somebody waits for a count that is not vague, before being refused by one that is. */
+const maxVagueCounts = 10
 
 /** Decides whether a namespace may store more. */
 export interface Admission {
@@ -112,7 +117,7 @@ export class LocalAdmission implements Admission {
   async count(
     parts: Pick<Parts, 'db' | 'uploadFiles'>,
     namespace: string,
-  ): Promise<{ blobBytes: number; uploadBytes: number }> {
+  ): Promise<{ blobBytes: number; uploadBytes: number; isVague: boolean }> {
     let uploadBytes = 0
     // Uploads first: one that is converted meanwhile then counts twice rather than not at all.
     for (const uuid of await listUploadUuids(parts.db.read, namespace)) {
@@ -121,13 +126,16 @@ export class LocalAdmission implements Admission {
       uploadBytes += expectedSize((await parts.uploadFiles.status(uuid))?.size ?? 0, held)
     }
     let otherBytes = 0
+    let isVague = false
     const blobUuids: string[] = []
     for (const held of this.#held) {
       if (held.namespace !== namespace || held.upload || held.bytes === 0) continue
+      isVague ||= held.isLookedUp
       if (held.blobUuid === undefined) otherBytes += held.bytes
       else blobUuids.push(held.blobUuid)
     }
-    return { blobBytes: otherBytes + (await countBlobBytes(parts.db, namespace, blobUuids)), uploadBytes }
+    const blobBytes = otherBytes + (await countBlobBytes(parts.db, namespace, blobUuids))
+    return { blobBytes, uploadBytes, isVague }
   }
 
   /** Whether the wish is for a blob that a version of the namespace holds; it is held then, should that version go. */
@@ -145,14 +153,19 @@ export class LocalAdmission implements Admission {
     if (bytes === 0) return
     const { namespace } = held
     const askedAt = performance.now()
-    for (;;) {
+    for (let counts = 0; ; counts++) {
       const limit = (await limitsOf(parts.db.read, parts.config, namespace)).bytes
       // From here to its end a turn of this loop waits for nothing, so two cannot be admitted to the same room.
       const asked = this.#notHeldYet(held, bytes)
       const bound = this.#bounds.get(namespace)
       if (limit === 0) this.#bounds.delete(namespace)
       else if (bound && bound.bytes + asked <= limit) bound.bytes += asked
-      else if (bound && bound.bytes >= 0 && bound.countedAt >= askedAt) {
+      else if (
+        bound &&
+        bound.bytes >= 0 &&
+        bound.countedAt >= askedAt &&
+        (!bound.isVague || counts > maxVagueCounts)
+      ) {
         // Since it was looked up, somebody with the same wish may have been admitted, and be done.
         if (await this.#holdsAlready(parts, held, bytes)) return
         throw quotaExceeded('bytes', { limit, used: bound.bytes, asked })
@@ -186,11 +199,12 @@ export class LocalAdmission implements Admission {
     const under = this.#counting.get(namespace)
     if (under) return under
     const work = async () => {
-      const bound: Bound = { bytes: Number.NaN, countedAt: performance.now() }
+      const bound: Bound = { bytes: Number.NaN, countedAt: performance.now(), isVague: false }
       // From here on nobody is admitted by the former bound, of which this count would not know.
       this.#bounds.set(namespace, bound)
-      const { blobBytes, uploadBytes } = await this.count(parts, namespace)
+      const { blobBytes, uploadBytes, isVague } = await this.count(parts, namespace)
       bound.bytes = blobBytes + uploadBytes
+      bound.isVague = isVague
     }
     const counting = work().finally(() => this.#counting.delete(namespace))
     this.#counting.set(namespace, counting)

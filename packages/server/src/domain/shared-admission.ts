@@ -47,7 +47,7 @@ export class SharedAdmission implements Admission {
       const row = { id, run: parts.nodes.run, namespace, blob_uuid: blobUuid ?? null, bytes }
       const before = await sumOf(trx, namespace)
       await trx.insertInto('holds').values(row).execute()
-      await requireWithin(trx, parts, namespace, before)
+      await requireWithin(trx, parts, namespace, { before, after: await sumOf(trx, namespace) })
     })
     return {
       grow: async () => {},
@@ -91,19 +91,7 @@ export class SharedAdmission implements Admission {
   ): Promise<Hold> {
     const held: Held = { upload, bytes: 0 }
     this.#held.add(held)
-    let admitted = 0
-    const admit = async (wanted: number): Promise<void> => {
-      const before = held.bytes
-      held.bytes = wanted
-      try {
-        await this.#admit(parts, namespace, upload)
-        admitted = wanted
-      } catch (error) {
-        held.bytes = before
-        this.#note(parts, upload.uuid)
-        throw error
-      }
-    }
+    const admit = (wanted: number): Promise<void> => this.#admit(parts, namespace, held, wanted)
     try {
       if (bytes > 0) await admit(bytes)
     } catch (error) {
@@ -114,7 +102,7 @@ export class SharedAdmission implements Admission {
     return {
       grow: async (more) => {
         arrived += more
-        if (arrived <= admitted) return
+        if (arrived <= held.bytes) return
         await admit(arrived + stepBytes).catch((error) => {
           if (!isHoldfastError(error, 'quota_exceeded')) throw error
           return admit(arrived)
@@ -133,21 +121,41 @@ export class SharedAdmission implements Admission {
     )
   }
 
-  async #admit(
-    parts: AdmissionParts,
-    namespace: string,
-    { uuid, size }: NonNullable<Wish['upload']>,
-  ): Promise<void> {
-    if ((await limitsOf(parts.db.read, parts.config, namespace)).bytes === 0) return
-    await parts.db.write(async (trx) => {
-      const before = await sumOf(trx, namespace)
-      await trx
-        .updateTable('uploads')
-        .set({ counted_bytes: this.#expected(uuid, size) })
-        .where('uuid', '=', uuid)
-        .execute()
-      await requireWithin(trx, parts, namespace, before)
-    })
+  /** Makes the held bytes `wanted`, or throws and leaves them. */
+  async #admit(parts: AdmissionParts, namespace: string, held: Held, wanted: number): Promise<void> {
+    const { uuid, size } = held.upload
+    const admitted = held.bytes
+    if ((await limitsOf(parts.db.read, parts.config, namespace)).bytes > 0) {
+      try {
+        await parts.db.write(async (trx) => {
+          held.bytes = admitted
+          const growth = this.#expectedWith(held, wanted) - this.#expected(uuid, size)
+          const counted_bytes = this.#expectedWith(held, wanted)
+          await trx.updateTable('uploads').set({ counted_bytes }).where('uuid', '=', uuid).execute()
+          // Not by what was in the row: another request for this upload may just have noted something else there.
+          const after = await sumOf(trx, namespace)
+          await requireWithin(trx, parts, namespace, { before: after - growth, after })
+          // Before the commit, so that nobody who sees it in the database notes less.
+          held.bytes = wanted
+        })
+      } catch (error) {
+        held.bytes = admitted
+        this.#note(parts, uuid)
+        throw error
+      }
+    }
+    held.bytes = wanted
+  }
+
+  /** How large the upload will be if so much is admitted for one of its requests. */
+  #expectedWith(held: Held, bytes: number): number {
+    const { uuid, size } = held.upload
+    return expectedSize(
+      size,
+      [...this.#held]
+        .filter(({ upload }) => upload.uuid === uuid)
+        .map((other) => (other === held ? { upload: held.upload, bytes } : other)),
+    )
   }
 
   /** What became of an upload shows in its row soon. */
@@ -163,21 +171,23 @@ export class SharedAdmission implements Admission {
       const uuids = [...this.#changed]
       this.#changed.clear()
       try {
-        const sizes: [string, number][] = []
-        for (const uuid of uuids) {
-          const status = await parts.uploadFiles.status(uuid)
-          if (status) sizes.push([uuid, this.#expected(uuid, status.size)])
-        }
-        if (sizes.length > 0)
-          await parts.db.write(async (trx) => {
-            for (const [uuid, counted_bytes] of sizes)
-              await trx
-                .updateTable('uploads')
-                .set({ counted_bytes })
-                .where('uuid', '=', uuid)
-                .where('counted_bytes', '<>', counted_bytes)
-                .execute()
-          })
+        await parts.db.write(async (trx) => {
+          for (const uuid of uuids) {
+            // Read first: what is admitted after this look makes the transaction begin again.
+            const row = await trx
+              .selectFrom('uploads')
+              .select('counted_bytes')
+              .where('uuid', '=', uuid)
+              .executeTakeFirst()
+            // Then what is held, then what is stored: what arrives in between counts twice for a moment, never not at all.
+            const held = [...this.#held].filter(({ upload }) => upload.uuid === uuid)
+            const status = await parts.uploadFiles.status(uuid)
+            if (!row || !status) continue
+            const counted_bytes = expectedSize(status.size, held)
+            if (row.counted_bytes !== counted_bytes)
+              await trx.updateTable('uploads').set({ counted_bytes }).where('uuid', '=', uuid).execute()
+          }
+        })
       } catch (error) {
         parts.log.warn({ err: error }, 'the sizes of uploads were not noted')
       }
@@ -191,10 +201,9 @@ const requireWithin = async (
   trx: Sql,
   { config }: Pick<Parts, 'config'>,
   namespace: string,
-  before: number,
+  { before, after }: { readonly before: number; readonly after: number },
 ): Promise<void> => {
   const limit = (await limitsOf(trx, config, namespace)).bytes
-  const after = await sumOf(trx, namespace)
   if (limit > 0 && after > limit && after > before)
     throw quotaExceeded('bytes', { limit, used: before, asked: after - before })
 }
