@@ -122,14 +122,18 @@ describe('before a byte of the body is sent', () => {
 })
 
 test('what is announced by nobody is refused when it gets too much, and leaves the upload as it was', async () => {
-  const own = await createNamespace(server.url, system)
-  const uuid = await upload(own, 'y'.repeat(50 * KiB))
-  const answer = await own.send('POST', `/upload/${uuid}`, { body: Readable.from([Buffer.alloc(60 * KiB)]) })
-  expect([answer.status, answer.json]).toMatchObject([
-    507,
-    { code: 'quota_exceeded', detail: { offset: 50 * KiB } },
-  ])
-  expect(await usage(own)).toMatchObject({ bytes: 50 * KiB, upload_bytes: 50 * KiB, uploads: 1 })
+  // Several times: among several nodes it once depended on when the size of the first part was noted.
+  for (let turn = 0; turn < 8; turn++) {
+    const own = await createNamespace(server.url, system)
+    const uuid = await upload(own, 'y'.repeat(50 * KiB))
+    const body = Readable.from([Buffer.alloc(60 * KiB)])
+    const answer = await own.send('POST', `/upload/${uuid}`, { body })
+    expect([answer.status, answer.json]).toMatchObject([
+      507,
+      { code: 'quota_exceeded', detail: { offset: 50 * KiB } },
+    ])
+    expect(await usage(own)).toMatchObject({ bytes: 50 * KiB, upload_bytes: 50 * KiB, uploads: 1 })
+  }
 })
 
 test('of uploads that race for what is left, no more get it than fit, and the others can come again', async () => {
@@ -192,9 +196,7 @@ test('a fetch from a URL ends where the quota does, and leaves nothing', async (
     const view = async () => (await own.get(`/artifacts/${json.uuid}`)).json
     await expect.poll(async () => (await view()).state, { timeout }).toBe('error')
     expect((await view()).error).toContain('quota')
-    await expect
-      .poll(() => usage(own), { timeout })
-      .toMatchObject({ bytes: 0, uploads: 0, artifacts: 1 })
+    await expect.poll(() => usage(own), { timeout }).toMatchObject({ bytes: 0, uploads: 0, artifacts: 1 })
   } finally {
     web.close()
   }
