@@ -104,10 +104,18 @@ class Server:
 
     def rss_peak(self):
         """Peak resident memory of the server process so far, in MiB; of the largest one, where there are nodes."""
+        return max(int(line.split()[1]) for line in self.status_lines('VmHWM')) / 1024
+
+    def memory_now(self):
+        """What is resident now, and by how many threads: to be told with a peak that is too high."""
+        return ', '.join(' '.join(line.split()) for line in self.status_lines('RssAnon', 'RssFile', 'Threads'))
+
+    def status_lines(self, *names):
+        """The lines with these names of what the system tells about the process, or about each of the nodes."""
         me = '/proc/%d' % self.process.pid
         nodes = pathlib.Path('%s/task/%d/children' % (me, self.process.pid)).read_text().split() if NODES > 1 else []
         statuses = [pathlib.Path(p, 'status').read_text() for p in ['/proc/' + n for n in nodes] or [me]]
-        return max(int(line.split()[1]) for s in statuses for line in s.splitlines() if line.startswith('VmHWM')) / 1024
+        return [line for s in statuses for line in s.splitlines() if line.startswith(names)]
 
 
 class Cli:

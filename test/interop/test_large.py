@@ -64,7 +64,7 @@ def test_gibibytes_up_and_down_in_flat_memory(make_server, capsys):
               % (GIBIBYTES, sent, received, peak))
         print('conversion: all of it in %.0f ms, 16 MiB in %.0f ms (median of %d), ratio %.2f'
               % (large * 1000, statistics.median(small) * 1000, len(small), large / statistics.median(small)))
-    assert peak < MOST_MEMORY
+    assert peak < MOST_MEMORY, server.memory_now()
 
 
 def test_sf_client_downloads_more_than_512_mib(make_server, tmp_path, capsys):

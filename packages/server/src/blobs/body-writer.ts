@@ -26,9 +26,6 @@ export interface BodyWriterOptions {
   readonly signal: AbortSignal | undefined
 }
 
-/** Slots one request may have on their way to the disk and the hash, besides the one being filled. */
-const maxInFlight = 8
-
 /**
  * Carries one body to the end of an upload: socket -> slot, and from the slot to the file and to the hash at once.
  * Writes of one upload follow each other, so that what is written is always one piece without holes.
@@ -44,11 +41,9 @@ export class BodyWriter implements SlotHolder {
   #sent: number
   #written: number
   #slot: Slot | undefined
-  #inFlight = 0
   #lastWrite: Promise<void> = Promise.resolve()
   #failure: Error | undefined
   #onFailure: ((failure: Error) => void) | undefined
-  #onSlotDone: (() => void) | undefined
 
   constructor(options: BodyWriterOptions) {
     this.#options = options
@@ -143,11 +138,7 @@ export class BodyWriter implements SlotHolder {
       if (claim) await space.requireReserve()
       else (await space.claim(slotSize)).release()
       await file.flushKeepsUp()
-      while (this.#inFlight >= maxInFlight) {
-        await new Promise<void>((resolve) => {
-          this.#onSlotDone = resolve
-        })
-      }
+      await file.slotsUnderWay.keepUp()
       const slot = this.#options.slots.acquire()
       this.#slot = slot instanceof Promise ? await slot : slot
     }
@@ -176,7 +167,7 @@ export class BodyWriter implements SlotHolder {
     const offset = this.#sent
     const end = this.#taken
     this.#sent = end
-    this.#inFlight++
+    file.slotsUnderWay.add()
     const hashed = file.hash.append(slot, end - offset, offset, this.#written, offset === this.#start)
     const write = async () => {
       if (this.#written !== offset) return
@@ -193,8 +184,7 @@ export class BodyWriter implements SlotHolder {
     this.#lastWrite = this.#lastWrite.then(write)
     void Promise.all([this.#lastWrite, hashed]).then(() => {
       slots.release(slot)
-      this.#inFlight--
-      this.#onSlotDone?.()
+      file.slotsUnderWay.remove()
     })
   }
 

@@ -82,6 +82,8 @@ class HashThread {
   >()
   /** Path by stream number: what a new worker has to be told. */
   readonly #streams = new Map<number, string>()
+  /** Digests of whole blobs under way. */
+  digests = 0
   #worker: Worker
   #nextNumber = 1
   #closed = false
@@ -159,15 +161,40 @@ class HashThread {
   }
 }
 
-/** Starts the hash threads. */
+const leastBusy = (threads: readonly HashThread[]): HashThread | undefined => {
+  let least: HashThread | undefined
+  for (const thread of threads) if (!least || thread.streamCount < least.streamCount) least = thread
+  return least
+}
+
+/** Starts the first hash thread; the others follow when they are needed. */
 export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeline => {
   const slots = new SlotPool(options.slots ?? 32)
   const count = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1))
-  const threads = Array.from({ length: count }, () => new HashThread(slots.memory, options))
-  let digestThread: HashThread | undefined
+  // Each takes 10 MiB. The first is ready for the first upload, others start when those there have something to do.
+  const threads: HashThread[] = []
+  const start = (): HashThread => {
+    const thread = new HashThread(slots.memory, options)
+    threads.push(thread)
+    return thread
+  }
+  start()
+
+  /** Uploads have up to `count` threads, and none where whole blobs are read. */
+  const threadForUpload = (): HashThread => {
+    const able = threads.filter((thread) => thread.digests === 0)
+    const least = leastBusy(able)
+    return least && (least.streamCount === 0 || able.length >= count) ? least : start()
+  }
+
+  /** All digests share one thread, one more than uploads may have, or one of theirs that has nothing to do. */
+  const threadForDigest = (): HashThread =>
+    threads.find((thread) => thread.digests > 0) ??
+    threads.find((thread) => thread.streamCount === 0) ??
+    (threads.length > count ? leastBusy(threads)! : start())
 
   const open = (path: string): HashStream => {
-    const thread = threads.reduce((least, other) => (other.streamCount < least.streamCount ? other : least))
+    const thread = threadForUpload()
     const stream = thread.number()
     thread.tell({ op: 'open', stream, path })
     return {
@@ -192,8 +219,8 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
   }
 
   const digest = async (source: ByteSource, how: DigestOptions = {}): Promise<FileDigest> => {
-    digestThread ??= new HashThread(slots.memory, options)
-    const thread = digestThread
+    const thread = threadForDigest()
+    thread.digests++
     const id = thread.number()
     const memory = new SharedArrayBuffer(2 * slotSize)
     const startedAt = performance.now()
@@ -218,6 +245,7 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
     } finally {
       fed.catch(() => {})
       thread.tell({ op: 'digest-drop', digest: id })
+      thread.digests--
     }
   }
 
@@ -226,7 +254,7 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
     open,
     digest,
     async close() {
-      await Promise.all([...threads, ...(digestThread ? [digestThread] : [])].map((thread) => thread.close()))
+      await Promise.all(threads.map((thread) => thread.close()))
     },
   }
 }

@@ -4,6 +4,7 @@ import { errnoOf } from './files.ts'
 import { storageError } from './free-space.ts'
 import type { HashPipeline, HashStream } from './hash-pipeline.ts'
 import type { DataPaths } from './paths.ts'
+import { SlotsUnderWay } from './slots-under-way.ts'
 import { believableSize, decodeRecord, encodeRecord, recordSize, type UploadRecord } from './upload-state.ts'
 
 /** Written bytes that may wait for their flush while one is under way, in times of `syncEvery`. */
@@ -195,6 +196,9 @@ export class UploadFile {
   get lastDataAt(): number {
     return this.#lastDataAt
   }
+
+  /** Of all its requests: a reply does not wait for the hash, so the next request may find it behind. */
+  readonly slotsUnderWay = new SlotsUnderWay()
 
   /** Made when first used; bytes that are already there are then read in the background. */
   get hash(): HashStream {

@@ -58,6 +58,24 @@ describe('appending', () => {
     await uploads.close()
   })
 
+  test('many requests of one upload do not take the whole pool while the hash is behind', async () => {
+    const pipeline = startHashPipeline({ workers: 1, slots: 32 })
+    const uploads = await open({ hash: pipeline })
+    const uuid = randomUUID()
+    await uploads.create(uuid)
+    const block = big.subarray(0, blockSize)
+    let mostTaken = 0
+    for (let i = 0; i < 100; i++) {
+      await uploads.append(uuid, chunks(block, blockSize), plain)
+      mostTaken = Math.max(mostTaken, 32 - pipeline.slots.free)
+    }
+    expect(mostTaken).toBeGreaterThan(1)
+    expect(mostTaken).toBeLessThanOrEqual(8)
+    await expectContent(uploads, uuid, Buffer.concat(Array(100).fill(block)))
+    await uploads.close()
+    await pipeline.close()
+  })
+
   test('a cut plain append leaves nothing, a cut conditional one what arrived', async () => {
     const uploads = await open()
     const uuid = randomUUID()

@@ -3,6 +3,7 @@ import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
 import { forbiddenReason } from './address-class.ts'
 import { makeAddressGuard } from './address-guard.ts'
+import { guardedConnector } from './guarded-connector.ts'
 
 const guard = (allow: string[] = [], answers: string[] = []) =>
   makeAddressGuard({ allow, resolve: async () => answers })
@@ -10,7 +11,7 @@ const guard = (allow: string[] = [], answers: string[] = []) =>
 /** Hands the connector a host and answers its error; fails if it reports a connection. */
 const refusal = (parts: ReturnType<typeof guard>, hostname: string) =>
   new Promise<Error>((resolve, reject) => {
-    const connect = parts.connector({ timeoutMs: 2000 })
+    const connect = guardedConnector(parts, 2000)
     connect({ hostname, host: hostname, protocol: 'http:', port: '9' }, (error, socket) => {
       socket?.destroy()
       if (error) resolve(error)

@@ -3,7 +3,6 @@ import type { LookupFunction } from 'node:net'
 import { HoldfastError } from '@holdfast/api/errors'
 import { maxUrlLength } from '@holdfast/api/limits'
 import ipaddr from 'ipaddr.js'
-import { buildConnector } from 'undici'
 import { type Address, forbiddenReason } from './address-class.ts'
 import { normalizeHost, parseAllowList } from './allow-list.ts'
 
@@ -11,9 +10,9 @@ import { normalizeHost, parseAllowList } from './allow-list.ts'
  * Keeps the server from being used as a way into networks that its clients cannot reach themselves.
  *
  * A name is not an address: whoever owns the name may point it at a private address, also after it was looked at.
- * So the check that counts is made when connecting: `connector` resolves the name once, checks every address it
- * got, and connects to one of exactly these. `checkUrl` is for refusing early and with a clear reason. Both are
- * asked again for each redirect.
+ * So the check that counts is made when connecting (`guardedConnector`): `lookup` resolves the name once and checks every
+ * address it got, and the connection goes to one of exactly these. `checkUrl` is for refusing early and with a clear reason. Both
+ * are asked again for each redirect.
  */
 export interface AddressGuard {
   /**
@@ -21,8 +20,10 @@ export interface AddressGuard {
    * http or https URL, `url_forbidden` for a literal address (in any notation) that is not allowed.
    */
   checkUrl(url: string | URL): URL
-  /** An undici connector that reaches allowed addresses only; others end in `url_forbidden`. */
-  connector(options: { timeoutMs: number }): buildConnector.connector
+  /** Throws `url_forbidden` when the host is a literal address that is not allowed; names pass. */
+  checkLiteral(host: string): void
+  /** The addresses of a host, for a socket to connect to; `url_forbidden` when one of them is not allowed. */
+  readonly lookup: LookupFunction
 }
 
 export interface AddressGuardOptions {
@@ -76,19 +77,8 @@ export function makeAddressGuard({ allow, resolve = resolveBySystem }: AddressGu
       checkLiteral(parsed.hostname)
       return parsed
     },
-    connector: ({ timeoutMs }) => {
-      const connect = buildConnector({ lookup, timeout: timeoutMs } as buildConnector.BuildOptions)
-      return (options, callback) => {
-        try {
-          // Node connects to a literal address without asking `lookup`.
-          checkLiteral(options.hostname)
-        } catch (error) {
-          callback(error as Error, null)
-          return
-        }
-        connect(options, callback)
-      }
-    },
+    checkLiteral,
+    lookup,
   }
 }
 

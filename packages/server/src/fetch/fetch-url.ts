@@ -3,6 +3,7 @@ import { Agent } from 'undici'
 import type { AddressGuard } from './address-guard.ts'
 import { type Attempt, attemptFetch } from './fetch-attempt.ts'
 import { describeUrl, FetchError } from './fetch-error.ts'
+import { guardedConnector } from './guarded-connector.ts'
 import { makeDeadline, RemoteWait } from './remote-wait.ts'
 
 /** Where the bytes go: one growing file that keeps what it got when the stream breaks. */
@@ -98,7 +99,7 @@ export async function fetchUrl(options: FetchOptions): Promise<FetchResult> {
   const { stallTimeoutMs } = options
   // Silence is `RemoteWait`'s to judge: the client's own timers are coarse and do not know of redirects.
   const dispatcher = new Agent({
-    connect: options.guard.connector({ timeoutMs: stallTimeoutMs }),
+    connect: guardedConnector(options.guard, stallTimeoutMs),
     headersTimeout: 0,
     bodyTimeout: 0,
   })
