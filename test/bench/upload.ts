@@ -8,7 +8,7 @@ import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
 import { fetchFreeMemory } from './free-memory.ts'
 import { runCommand, sendLoad } from './load.ts'
 import { measured, type Options, parseOptions, withDirectory } from './part.ts'
-import { startBareNode } from './peers/bare-node.ts'
+import { startBareNode, startUploadFloor } from './peers/bare-node.ts'
 import { type Holdfast, startHoldfast } from './peers/holdfast.ts'
 import { type Nginx, startNginx } from './peers/nginx.ts'
 import type { Upload, UploadPeer } from './peers/peer.ts'
@@ -39,6 +39,7 @@ const run = (words: readonly string[]): Promise<Report> => {
       closing(await startTusNode(directory)),
       closing(await startBareNode(directory)),
     ]
+    const floor = closing(await startUploadFloor(directory))
     console.log([holdfast, nginx, ...others].map(({ description }) => description).join('; '))
     const path = join(directory, 'source')
     const file = await makeFile(path, size)
@@ -75,7 +76,7 @@ const run = (words: readonly string[]): Promise<Report> => {
           pieces(holdfast),
           one(nginx),
           { name: 'nginx, sync FILE', run: () => sendOne(nginx, size, ({ name }) => syncFile(nginx, name)) },
-          ...others.map(one),
+          ...[...others, floor].map(one),
           ...others.filter(({ takesPieces }) => takesPieces).map(pieces),
           ...floorContestants(directory, path, size),
         ],
@@ -98,6 +99,8 @@ const run = (words: readonly string[]): Promise<Report> => {
       }),
       speedRatio(`${sizes} in one body / nginx DAV`, ours, of('nginx'), { atLeast: 0.9 }),
       speedRatio(`${sizes} in one body / tusd`, ours, of('tusd'), { atLeast: 1 }),
+      speedRatio('floor: sockets, SHA-512 and flush in Node / tusd', of('floor, SHA-512'), of('tusd')),
+      speedRatio(`${sizes} in one body / that floor`, ours, of('floor, SHA-512')),
       speedRatio(`${sizes} in one body / @tus/server`, ours, of('@tus/server'), { atLeast: 1.2 }),
       speedRatio(`${sizes} in one body / bare node`, ours, of('bare node')),
       speedRatio(`${sizes} in one body / sha512sum`, ours, of('sha512sum')),

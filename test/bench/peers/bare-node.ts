@@ -7,6 +7,7 @@ import { type Peer, startPeer, type UploadPeer } from './peer.ts'
 
 const filesServer = fileURLToPath(new URL('./bare-node-server.ts', import.meta.url))
 const floorServer = fileURLToPath(new URL('./floor-server.ts', import.meta.url))
+const uploadFloorServer = fileURLToPath(new URL('./upload-floor-server.ts', import.meta.url))
 const rulesServer = fileURLToPath(new URL('./fastify-and-sqlite-server.ts', import.meta.url))
 const fastifyServer = fileURLToPath(new URL('./bare-fastify-server.ts', import.meta.url))
 
@@ -16,14 +17,21 @@ export interface BareNode extends UploadPeer {
 }
 
 /** Starts a server that writes each body to a file, and sends files. */
-export const startBareNode = async (directory: string): Promise<BareNode> => {
-  const root = join(directory, 'bare-node')
+export const startBareNode = (directory: string): Promise<BareNode> =>
+  startStoring(directory, 'bare node', filesServer)
+
+/** Starts a server that writes, hashes and flushes bodies and nothing else: what Node cannot do faster. */
+export const startUploadFloor = (directory: string): Promise<BareNode> =>
+  startStoring(directory, 'floor, SHA-512', uploadFloorServer)
+
+const startStoring = async (directory: string, name: string, program: string): Promise<BareNode> => {
+  const root = join(directory, name.replaceAll(/\W+/g, '-'))
   await mkdir(root)
   const port = await freePort()
-  const started = await startPeer('bare node', port, [process.execPath, filesServer, String(port), root])
+  const started = await startPeer(name, port, [process.execPath, program, String(port), root])
   const stored = new Set<string>()
   return {
-    name: 'bare node',
+    name,
     description: `Node ${process.version}`,
     port,
     root,
