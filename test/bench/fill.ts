@@ -51,7 +51,7 @@ export const fillStore = (dataDir: string, count: number): Filled => {
       blob.run(blobUuid, sha512, sha512.slice(0, 64), sha512.slice(0, 40), sha512.slice(0, 32), at, now)
       sums.run(blobUuid, bytes.subarray(0, 4))
       const name = nameOf(i)
-      artifact.run(artifactUuid, name, i % 100 === 0 ? 'image' : 'other', `sf://upload/system/${name}`, at)
+      artifact.run(artifactUuid, name, i % 10 === 0 ? 'image' : 'other', `sf://upload/system/${name}`, at)
       version.run(artifactUuid, blobUuid, at)
     }
     db.exec('COMMIT')

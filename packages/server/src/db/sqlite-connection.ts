@@ -7,7 +7,8 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 
 /** Statements kept prepared; lists of values make texts of many lengths, hence a bound. */
 const maxStatements = 256
-const cacheKiB = 16 * 1024
+/** For each of up to five connections; what is not in it comes from the page cache of the system. */
+const cacheKiB = 8 * 1024
 /** A reader waits only while another process recovers the log, and waits in the main thread: not for long. */
 const readerBusyMs = 1_000
 /** Before the server runs, another process's transaction (an administrator's tool, say) may be waited for. */
