@@ -19,6 +19,7 @@ const parts: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   start: () => import('./start.ts'),
   client: () => import('./client.ts'),
   configurations: () => import('./configurations.ts'),
+  nodes: () => import('./nodes.ts'),
 }
 
 const help = async (): Promise<void> => {

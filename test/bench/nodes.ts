@@ -5,11 +5,13 @@
  */
 import { join } from 'node:path'
 import { startCluster } from '../support/cluster.ts'
+import type { RunningServer, StartOptions } from '../support/server.ts'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
 import { type LoadRequest, sendLoad } from './load.ts'
 import { type Options, parseOptions, withDirectory } from './part.ts'
 import { type Holdfast, startHoldfast } from './peers/holdfast.ts'
 import { startServices } from './peers/services.ts'
+import { type Cost, watchCost } from './process-cost.ts'
 import { type Figure, type Report, type Sample, speedRatio } from './report.ts'
 import { playRounds, samplesOf } from './rounds.ts'
 import { makeFile, stamp } from './source-file.ts'
@@ -20,6 +22,7 @@ const counts = [1, 2, 3]
 interface Store {
   readonly name: string
   readonly peer: Holdfast
+  readonly nodes: readonly RunningServer[]
 }
 
 const options: Options = {
@@ -30,6 +33,15 @@ const options: Options = {
 }
 const short = { clients: '3', size: '1MiB', seconds: '1', rounds: '1' }
 
+/** Adds what the nodes cost; nginx, the services and the clients come on top. */
+const watched = async ({ nodes }: Store, work: () => Promise<Sample>): Promise<Sample> => {
+  const watches = nodes.map(({ pid }) => watchCost(pid))
+  const sample = await work()
+  const costs = watches.map((watch) => watch())
+  const sum = (of: keyof Cost) => costs.reduce((so, cost) => so + cost[of], 0)
+  return { ...sample, cpuSeconds: sum('cpuSeconds'), peakRss: sum('peakRss') }
+}
+
 const run = (words: readonly string[]): Promise<Report> => {
   const values = parseOptions(options, short, words)
   return withDirectory(async (directory, closing) => {
@@ -37,8 +49,7 @@ const run = (words: readonly string[]): Promise<Report> => {
     const services = closing(await startServices(directory))
     const path = join(directory, 'source')
     const file = await makeFile(path, clients * size)
-    const stores: Store[] = []
-    for (const count of counts) {
+    const open = async (count: number): Promise<Store> => {
       const name = `${count} ${count === 1 ? 'node' : 'nodes'}`
       const dataDir = join(directory, `nodes-${count}`)
       const settings = {
@@ -46,62 +57,88 @@ const run = (words: readonly string[]): Promise<Report> => {
         ...services.blobs(dataDir),
         HOLDFAST_NAMESPACE_MAX_UPLOADS: '0',
       }
-      const peer = await startHoldfast(directory, {
-        name,
-        dataDir,
-        settings,
-        start: (how) => startCluster(count, { ...how, dataDir }),
-      })
-      stores.push({ name, peer: closing(peer) })
-    }
-    let counter = 0
-    const names = Array.from({ length: clients }, (_, n) => `kept-${n}`)
-    const uploadAs = (peer: Holdfast, called: readonly string[]) =>
-      called.map((name, n) => peer.requests({ path, offset: n * size, length: size, piece: 2 * MiB, name }))
-    const bytes = clients * size
-    for (const { peer } of stores) await sendLoad(peer.port, uploadAs(peer, names))
-    const upload = async ({ peer }: Store): Promise<Sample> => {
-      await stamp(file)
-      const called = names.map(() => `upload-${++counter}`)
-      const { seconds } = await sendLoad(peer.port, uploadAs(peer, called))
-      for (const name of called) await peer.session.delete(`/artifacts/${name}`)
-      return { seconds, bytes }
-    }
-    const download = async ({ peer }: Store): Promise<Sample> => {
-      const requests = []
-      for (const name of names) {
-        const { blob_uuid: blob } = (await peer.session.get(`/artifacts/${name}`)).json
-        requests.push([{ method: 'GET', target: `/blobs/${blob}/data`, headers: peer.headers }])
+      let nodes: readonly RunningServer[] = []
+      const start = async (how: StartOptions) => {
+        const cluster = await startCluster(count, { ...how, dataDir })
+        nodes = cluster.nodes
+        return cluster
       }
-      return { seconds: (await sendLoad(peer.port, requests)).seconds, bytes }
+      const peer = closing(await startHoldfast(directory, { name, dataDir, settings, start }))
+      return { name, peer, nodes }
     }
-    const small = async ({ peer }: Store, request: LoadRequest): Promise<Sample> =>
-      wrk(
-        peer.port,
-        { ...request, headers: peer.headers },
-        { connections: clients, seconds: Number(values.seconds) },
+    const stores: Store[] = []
+    for (const count of counts) stores.push(await open(count))
+
+    let counter = 0
+    /** Each client stores a file; answers their names. */
+    const storeAll = async ({ peer }: Store) => {
+      await stamp(file)
+      const names = Array.from({ length: clients }, () => `file-${++counter}`)
+      const requests = names.map((name, n) =>
+        peer.requests({ path, offset: n * size, length: size, piece: 2 * MiB, name }),
       )
-    const tasks = {
-      [`${clients} uploads of ${describeSize(size)}`]: upload,
-      [`${clients} downloads of ${describeSize(size)}`]: download,
-      'show an artifact': (store: Store) => small(store, { method: 'GET', target: `/artifacts/${names[0]}` }),
-      'create an upload': (store: Store) =>
-        small(store, { method: 'POST', target: '/upload', body: { text: '{}' } }),
+      return { names, seconds: (await sendLoad(peer.port, requests)).seconds, bytes: clients * size }
     }
+    const upload = async (store: Store): Promise<Sample> => {
+      const sample = await watched(store, async () => {
+        const { seconds, bytes } = await storeAll(store)
+        return { seconds, bytes }
+      })
+      await store.peer.clean()
+      return sample
+    }
+    const download = (names: ReadonlyMap<Store, readonly string[]>) => async (store: Store) => {
+      const { session, headers, port } = store.peer
+      const requests: LoadRequest[][] = []
+      for (const name of names.get(store)!) {
+        const { blob_uuid: blob } = (await session.get(`/artifacts/${name}`)).json
+        requests.push([{ method: 'GET', target: `/blobs/${blob}/data`, headers }])
+      }
+      return watched(store, async () => ({
+        seconds: (await sendLoad(port, requests)).seconds,
+        bytes: clients * size,
+      }))
+    }
+    const repeat = (request: (store: Store) => LoadRequest) => (store: Store) =>
+      watched(store, () =>
+        wrk(
+          store.peer.port,
+          { ...request(store), headers: store.peer.headers },
+          { connections: clients, seconds: Number(values.seconds) },
+        ),
+      )
     const figures: Figure[] = []
-    for (const [task, work] of Object.entries(tasks))
-      figures.push(
-        ...(await playRounds(
-          task,
-          Number(values.rounds),
-          stores.map((store) => ({ name: store.name, run: () => work(store) })),
-        )),
-      )
+    const play = async (task: string, work: (store: Store) => Promise<Sample>): Promise<void> => {
+      const contestants = stores.map((store) => ({ name: store.name, run: () => work(store) }))
+      figures.push(...(await playRounds(task, Number(values.rounds), contestants)))
+    }
+    const tasks = {
+      up: `${clients} uploads of ${describeSize(size)}`,
+      down: `${clients} downloads of ${describeSize(size)}`,
+      show: 'show an artifact',
+      create: 'create an upload',
+    }
+    await play(tasks.up, upload)
+    const kept = new Map<Store, readonly string[]>()
+    for (const store of stores) {
+      const { names } = await storeAll(store)
+      for (const name of names) await store.peer.digested(name)
+      kept.set(store, names)
+    }
+    await play(tasks.down, download(kept))
+    await play(
+      tasks.show,
+      repeat((store) => ({ method: 'GET', target: `/artifacts/${kept.get(store)![0]}` })),
+    )
+    await play(
+      tasks.create,
+      repeat(() => ({ method: 'POST', target: '/upload', body: { text: '{}' } })),
+    )
     await file.close()
     const [one, ...more] = stores
     return {
       figures,
-      outcomes: Object.keys(tasks).flatMap((task) =>
+      outcomes: Object.values(tasks).flatMap((task) =>
         more.map(({ name }) =>
           speedRatio(
             `${task}, ${name} / 1 node`,
