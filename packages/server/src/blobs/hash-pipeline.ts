@@ -218,11 +218,15 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
     }
   }
 
+  // Kept from the last digest that nobody reads any more: large pieces that come and go leave holes in the allocator's heap.
+  let spareMemory: SharedArrayBuffer | undefined
+
   const digest = async (source: ByteSource, how: DigestOptions = {}): Promise<FileDigest> => {
     const thread = threadForDigest()
     thread.digests++
     const id = thread.number()
-    const memory = new SharedArrayBuffer(2 * slotSize)
+    const memory = spareMemory ?? new SharedArrayBuffer(2 * slotSize)
+    spareMemory = undefined
     const startedAt = performance.now()
     let fed: Promise<unknown> = thread.call({ op: 'digest-start', digest: id, memory })
     try {
@@ -241,6 +245,7 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
       }
       await fed
       const result = (await thread.call({ op: 'digest-end', digest: id })) as FileDigest
+      spareMemory = memory
       return { ...result, blockSums: Buffer.from(result.blockSums) }
     } finally {
       fed.catch(() => {})
