@@ -1,7 +1,8 @@
 /**
  * Downloads of what lies in the page cache, beside nginx sending the same file by sendfile: the whole, from an offset,
  * 16 at once, and many small ones. Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`). Beside each
- * stands a floor: the plainest program on Node that sends the file over a socket, with each block's CRC-32 and without.
+ * stands a floor: the plainest program on Node that sends the file over a socket, with each block's CRC-32 (made by a thread
+ * of its own) and without.
  */
 import { copyFile, link } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -5,7 +5,7 @@
  */
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import { crc32 } from 'node:zlib'
+import { crc32 } from '@node-rs/crc32'
 import type { SummedBytes } from './block-reader.ts'
 
 /** The bytes from `position` of the file, into a part of `buffer`. */

@@ -1,0 +1,29 @@
+/** The thread of `floor-server.ts` that reads a block in steps and makes its CRC-32, and compares it with nothing. */
+import { readSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { crc32 } from '@node-rs/crc32'
+
+/** The bytes from `position`, as many as the memory takes. */
+export interface FloorRequest {
+  readonly fd: number
+  readonly memory: SharedArrayBuffer
+  readonly position: number
+}
+
+/** How many bytes were read. */
+export type FloorReply = number
+
+const stepSize = 128 * 1024
+
+parentPort!.on('message', ({ fd, memory, position }: FloorRequest) => {
+  const target = new Uint8Array(memory)
+  let count = 0
+  let crc = 0
+  while (count < target.length) {
+    const got = readSync(fd, target, count, Math.min(stepSize, target.length - count), position + count)
+    if (got === 0) break
+    crc = crc32(target.subarray(count, count + got), crc)
+    count += got
+  }
+  parentPort!.postMessage(count satisfies FloorReply)
+})
