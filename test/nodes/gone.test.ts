@@ -7,6 +7,7 @@ import { createClient, type NodeClient } from '@holdfast/client/node'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { login, publish, type Session } from '../support/api.ts'
 import { type RunningNodes, startNodes } from '../support/nodes.ts'
+import { sendRaw } from '../support/raw.ts'
 import { type Spread, startSpread } from '../support/spread.ts'
 
 const patient = { timeout: 60_000, interval: 200 }
@@ -16,6 +17,7 @@ const settings = {
   HOLDFAST_COLLECT_GRACE: '0',
   HOLDFAST_UPLOAD_EXPIRY: '3600',
   HOLDFAST_LEASE_LIFETIME: '1',
+  HOLDFAST_UPLOAD_STALL: '600',
 }
 let store: RunningNodes
 let balancer: Spread
@@ -141,6 +143,26 @@ test(
       expect(uploads.length).toBe(1)
       expect((await contentOf(place, result.blobUuid)).equals(bytes)).toBe(true)
     }
+  },
+  long,
+)
+
+test(
+  'an append whose client left while the node was frozen is not passed on, and holds nobody up',
+  async () => {
+    const [one, two] = [await at(0), await at(1)]
+    const { uuid } = (await one.post('/upload')).json
+    for (const headers of ['', 'Upload-Offset: 0\r\n']) {
+      kill(1, 'SIGSTOP')
+      const head = `POST /upload/${uuid} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${two.token}\r\n${headers}Content-Length: 100000\r\n\r\n`
+      await sendRaw(store.nodes[1]!.url, [head, randomBytes(50_000)], { cut: true })
+      kill(1, 'SIGCONT')
+      await expect.poll(() => stateOf(two, 'node-2'), patient).toBe('up')
+      // Answered by the node that was frozen, after all that came to it before.
+      expect((await two.get(`/upload/${uuid}`)).json.size).toBe(0)
+    }
+    // The owner would wait for the rest of a body for longer than this test may take.
+    expect((await one.send('POST', `/upload/${uuid}`, { body: 'all there is' })).json).toBe(12)
   },
   long,
 )

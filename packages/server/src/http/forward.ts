@@ -122,7 +122,7 @@ const exchange = async (
   reply: FastifyReply,
 ): Promise<void> => {
   const { raw } = request
-  const outgoing = await open(parts, node, request)
+  const outgoing = await open(parts, node, request, reply)
   let failure: Error | undefined
   const fail = (what: string): void => {
     failure ??= new Error(what)
@@ -177,7 +177,12 @@ const ofConnection: ReadonlySet<string> = new Set([
 ])
 
 /** Begins the request; nothing of its body is sent. */
-const open = async (parts: Parts, node: NodeFacts, request: FastifyRequest): Promise<ClientRequest> => {
+const open = async (
+  parts: Parts,
+  node: NodeFacts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<ClientRequest> => {
   const { raw } = request
   const base = new URL(node.url)
   const path = `${base.pathname.replace(/\/+$/, '')}${raw.url}`
@@ -189,6 +194,8 @@ const open = async (parts: Parts, node: NodeFacts, request: FastifyRequest): Pro
   const parsed = parsedBody(request)
   if (parsed !== undefined) headers['content-length'] = String(parsed.length)
   else if (announcesBody(raw) && isBodyLarge(raw)) headers.expect = '100-continue'
+  // Who left while all this was found out is not heard leaving any more, and the owner would wait for the rest of the body.
+  if (reply.raw.destroyed || (raw.destroyed && !raw.complete)) throw new HoldfastError('body_incomplete')
   const protocol = base.protocol as keyof typeof agents
   const send = protocol === 'https:' ? httpsRequest : httpRequest
   return send({
