@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
 import { blockSize } from '@holdfast/api/limits'
+import { crc32 } from '@node-rs/crc32'
 
 /** Digests of a whole upload: lower-case hex, and a CRC-32 of each block, 4 bytes big endian each. */
 export interface ContentHash {

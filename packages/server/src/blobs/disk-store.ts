@@ -1,6 +1,6 @@
 import { dirname, join, relative } from 'node:path'
-import { crc32 } from 'node:zlib'
 import { HoldfastError } from '@holdfast/api/errors'
+import { crc32 } from '@node-rs/crc32'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
 import type { BlockReader, SharedBytes } from './block-reader.ts'
 import { errnoOf, type FileOps, type OpenFile, realFiles } from './files.ts'

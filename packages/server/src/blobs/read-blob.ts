@@ -1,6 +1,6 @@
-import { crc32 } from 'node:zlib'
 import { HoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
+import { crc32 } from '@node-rs/crc32'
 import type { BlobReader } from './blob-store.ts'
 
 export interface SendOptions {

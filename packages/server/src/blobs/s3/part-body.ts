@@ -1,8 +1,8 @@
 /** A part of a local file as the body of a request, and its checksums. */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { crc32 } from 'node:zlib'
 import { blockSize } from '@holdfast/api/limits'
+import { crc32 } from '@node-rs/crc32'
 import type { OpenFile } from '../files.ts'
 
 export interface PartSums {
