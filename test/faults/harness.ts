@@ -164,6 +164,18 @@ export const comesTrue = async (what: () => Promise<boolean>, timeoutMs: number)
   return true
 }
 
+const patienceMs = 60_000
+
+/** Asks until there is an answer: what is away for a moment, and says so, is not lost. */
+export const patiently = async <T>(ask: () => Promise<T>): Promise<T> => {
+  for (const deadline = Date.now() + patienceMs; ; await sleep(100))
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isConnectionError(error) || Date.now() > deadline) throw error
+    }
+}
+
 /** Whether a request failed because the connection did, not because of what was said on it. */
 export const isConnectionError = (error: unknown): boolean =>
   error instanceof Error &&
@@ -183,8 +195,13 @@ export const openFilesOf = async (pid: number): Promise<number> => (await readdi
 
 /** What to clean up when a signal ends the suite before its time; the processes that it started end by themselves. */
 export const onSignal = (cleanUp: () => Promise<unknown>): void => {
+  let isCleaning = false
+  // Not `once`: who signals a whole group of processes may be heard twice, and the second time would be the end.
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.once(signal, () => void cleanUp().finally(() => process.exit(1)))
+    process.on(signal, () => {
+      if (!isCleaning) void cleanUp().finally(() => process.exit(1))
+      isCleaning = true
+    })
 }
 
 /** Words for an error, whatever was thrown. */

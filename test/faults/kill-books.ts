@@ -1,7 +1,7 @@
 /**
  * What one client of the kill suite was promised, and how it asks: the state that its steps work on.
  */
-import type { Answer, Session } from '../support/api.ts'
+import { type Answer, named, type Session } from '../support/api.ts'
 import { isConnectionError, type Random, type Report, sha512, within } from './harness.ts'
 
 export interface UploadBook {
@@ -38,12 +38,20 @@ export interface KillClientOptions {
   readonly report: Report
   /** HOLDFAST_UPLOAD_EXPIRY in ms. */
   readonly uploadExpiryMs: number
+  /** Every request is answered, or broken off, within this time. */
+  readonly answerWithinMs: number
+  /** What is to be seen just now of a request that takes longer, by its id. */
+  readonly look?: ((requestId: string) => Promise<string>) | undefined
 }
 
 /** Thrown when the connection went away: the server was killed, the request may have been done or not. */
-export class Lost extends Error {}
+export class Lost extends Error {
+  /** As of a connection that broke: see `isConnectionError`. */
+  readonly code = 'ECONNRESET'
+}
 
-const requestTimeoutMs = 30_000
+/** Who has no answer after this time waits no more. */
+const giveUpMs = 150_000
 
 export type Conversion = { readonly name: string; readonly type: 'image' | 'other'; readonly body: object }
 
@@ -57,13 +65,18 @@ export class KillBooks {
   protected readonly report: Report
   protected readonly uploadExpiryMs: number
   protected readonly leases: LeaseBook[] = []
+  readonly #options: KillClientOptions
   protected base = ''
   protected current!: Session
   protected names = 0
   /** What to do first after a lost reply; done again if that is cut short too. */
   protected unsettled: (() => Promise<void>) | undefined
+  #asked = { id: '', what: '' }
+  #requests = 0
 
-  constructor({ label, random, report, uploadExpiryMs }: KillClientOptions) {
+  constructor(options: KillClientOptions) {
+    const { label, random, report, uploadExpiryMs } = options
+    this.#options = options
     this.label = label
     this.random = random
     this.report = report
@@ -77,7 +90,10 @@ export class KillBooks {
   /** Which server to talk to from now on, and as whom. */
   use(base: string, session: Session): void {
     this.base = base
-    this.current = session
+    this.current = named(session, (method, target) => {
+      this.#asked = { id: `${this.label}.${++this.#requests}`, what: `${method} ${target}` }
+      return this.#asked.id
+    })
   }
 
   get session(): Session {
@@ -97,12 +113,34 @@ export class KillBooks {
     settle: (() => Promise<void>) | undefined,
     request: () => Promise<Answer>,
   ): Promise<Answer> {
+    const asking = request()
     try {
-      return await within(requestTimeoutMs, `${this.label}: a request`, request())
+      return await this.#timed(asking)
     } catch (error) {
       if (!isConnectionError(error)) throw error
       if (settle) this.unsettled = settle
       throw new Lost()
+    }
+  }
+
+  async #timed(asking: Promise<Answer>): Promise<Answer> {
+    const { answerWithinMs, look = async () => '' } = this.#options
+    const { id, what } = this.#asked
+    let meanwhile = Promise.resolve('')
+    const timer = setTimeout(() => {
+      meanwhile = look(id)
+    }, answerWithinMs)
+    const began = performance.now()
+    try {
+      return await within(giveUpMs, `${this.label}: ${what}`, asking)
+    } finally {
+      clearTimeout(timer)
+      const ms = Math.round(performance.now() - began)
+      this.report.highest('ms of the slowest request', ms)
+      if (ms > answerWithinMs) {
+        const seen = [await meanwhile, 'and afterwards:', await look(id)]
+        this.report.fail([`${this.label}: ${what} took ${ms} ms`, ...seen].join('\n'))
+      }
     }
   }
 

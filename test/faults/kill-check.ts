@@ -4,8 +4,8 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Session } from '../support/api.ts'
-import { type Report, sha512 } from './harness.ts'
+import type { Answer, Session } from '../support/api.ts'
+import { patiently, type Report, sha512 } from './harness.ts'
 import type { ArtifactBook, UploadBook, VersionBook } from './kill-books.ts'
 import type { KillClient } from './kill-client.ts'
 import { type Engine, embedded } from './kill-engine.ts'
@@ -16,6 +16,8 @@ export type Depth = 'fresh' | 'full'
 /** Versions of which every byte has been found right once. */
 const hashed = new WeakSet<VersionBook>()
 
+const get = (session: Session, target: string): Promise<Answer> => patiently(() => session.get(target))
+
 /** Holds what a client's books say against what the server shows. */
 export const checkClient = async (client: KillClient, depth: Depth, report: Report): Promise<void> => {
   for (const upload of client.uploads) await checkUpload(client, upload, report)
@@ -23,7 +25,7 @@ export const checkClient = async (client: KillClient, depth: Depth, report: Repo
   for (const [at, artifact] of client.artifacts.entries())
     await checkArtifact(client, artifact, at === again ? 'full' : depth, report)
   for (const uuid of client.deletedArtifacts.slice(depth === 'full' ? -20 : -3)) {
-    const { status, json } = await client.session.get(`/artifacts/${uuid}`)
+    const { status, json } = await get(client.session, `/artifacts/${uuid}`)
     report.check(
       status === 200 && json.state === 'deleted',
       () => `${client.label}: artifact ${uuid} was deleted and is ${status} ${json?.state}`,
@@ -32,7 +34,7 @@ export const checkClient = async (client: KillClient, depth: Depth, report: Repo
 }
 
 const checkUpload = async (client: KillClient, upload: UploadBook, report: Report): Promise<void> => {
-  const { status, json } = await client.session.get(`/upload/${upload.uuid}`)
+  const { status, json } = await get(client.session, `/upload/${upload.uuid}`)
   const isRight =
     (status === 200 && json.size === upload.content.length) ||
     (status === 404 && client.mayHaveExpired(upload))
@@ -51,7 +53,7 @@ const checkArtifact = async (
   depth: Depth,
   report: Report,
 ): Promise<void> => {
-  const { status, json } = await client.session.get(`/artifacts/${artifact.uuid}`)
+  const { status, json } = await get(client.session, `/artifacts/${artifact.uuid}`)
   const promised = {
     state: 'created',
     max_versions: artifact.maxVersions,
@@ -77,7 +79,7 @@ const checkArtifact = async (
   report.count('artifacts checked')
   for (const [index, version] of artifact.versions) {
     if (depth === 'fresh' && hashed.has(version)) continue
-    const data = await client.session.get(`/blobs/${version.blobUuid}/data`)
+    const data = await get(client.session, `/blobs/${version.blobUuid}/data`)
     report.check(
       data.status === 200 && sha512(data.bytes) === version.sha512,
       () =>
@@ -91,9 +93,9 @@ const checkArtifact = async (
 
 /** Every blob that `system` can list has the bytes it claims to have. */
 export const checkAllBlobs = async (system: Session, report: Report): Promise<void> => {
-  const { json } = await system.get('/blobs')
+  const { json } = await get(system, '/blobs')
   for (const blob of json as { uuid: string; sha512: string; size: number; state: string }[]) {
-    const { status, bytes } = await system.get(`/blobs/${blob.uuid}/data`)
+    const { status, bytes } = await get(system, `/blobs/${blob.uuid}/data`)
     // Collection may take an unreferenced one meanwhile.
     if (status === 404) continue
     report.check(

@@ -30,6 +30,10 @@ export interface Engine {
   readonly nodes?: readonly string[]
   /** Clients go on during a strike: there is somebody left to answer. */
   readonly isAvailable?: true
+  /** How long a request may take, where that is more than usual. */
+  readonly answerWithinMs?: number
+  /** What is to be seen just now of a request that takes longer, by its id. */
+  readonly look?: (requestId: string) => Promise<string>
   /** Does harm in the middle of the load. Answers whether the server has ended. */
   strike(server: RunningServer): Promise<boolean>
   /** Looks into the database of a stopped server. */

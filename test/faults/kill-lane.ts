@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { login, type Session } from '../support/api.ts'
 import { freePort, type RunningServer, spawnServer, startServer } from '../support/server.ts'
-import { memoryOf, type Random, type Report, within } from './harness.ts'
+import { memoryOf, patiently, type Random, type Report, within } from './harness.ts'
 import { checkAllBlobs, checkClient, checkDataDirectory, checkUploadFiles } from './kill-check.ts'
 import { KillClient } from './kill-client.ts'
 import { type Engine, embedded } from './kill-engine.ts'
@@ -36,6 +36,7 @@ const tenants = ['north', 'south', 'east']
 const clientCount = 8
 const fullCheckEvery = 10
 const clientTimeoutMs = 60_000
+const usualAnswerMs = 30_000
 /** Where clients go on during a strike: the longest of these, with all that comes after it. */
 const roundTimeoutMs = 180_000
 
@@ -120,6 +121,8 @@ export class KillLane {
         random: this.#random.fork(),
         report: this.#report,
         uploadExpiryMs: seconds.uploadExpiry * 1000,
+        answerWithinMs: this.#engine.answerWithinMs ?? usualAnswerMs,
+        look: this.#engine.look,
       })
       client.use(url, sessions[n % sessions.length]!)
       this.#clients.push(client)
@@ -212,7 +215,13 @@ export class KillLane {
   async #settle(): Promise<void> {
     const workers = [...this.#clients, this.#namespaces]
     await Promise.all(
-      workers.map((worker) => within(clientTimeoutMs, `${worker.label}: settling`, worker.settle())),
+      workers.map((worker) =>
+        within(
+          clientTimeoutMs,
+          `${worker.label}: settling`,
+          patiently(() => worker.settle()),
+        ),
+      ),
     )
   }
 

@@ -2,7 +2,7 @@
  * A client of the kill suite that makes namespaces, stores something in them and deletes them with all they have.
  */
 import { login, type Session } from '../support/api.ts'
-import { bytesOf, isConnectionError, type Random, type Report, sha512, within } from './harness.ts'
+import { bytesOf, isConnectionError, patiently, type Random, type Report, sha512, within } from './harness.ts'
 
 interface Life {
   readonly name: string
@@ -104,22 +104,23 @@ export class NamespaceClient {
 
   /** Live ones have their key, their artifact and its bytes; deleted ones are gone with theirs. */
   async check(): Promise<void> {
+    const get = (target: string) => patiently(() => this.#system.get(target))
     for (const life of this.#lives.slice(-30)) {
-      const { status } = await this.#system.get(`/auth/namespaces/${life.name}`)
+      const { status } = await get(`/auth/namespaces/${life.name}`)
       const isLive = life.state === 'created'
       this.#report.check(
         status === (isLive ? 200 : 404),
         () => `namespace ${life.name} is ${life.state} and answers ${status}`,
       )
-      if (isLive) await login(this.#base, life.name, life.key)
+      if (isLive) await patiently(() => login(this.#base, life.name, life.key))
       if (!life.artifact) continue
-      const { json } = await this.#system.get(`/artifacts/${life.artifact.uuid}`)
+      const { json } = await get(`/artifacts/${life.artifact.uuid}`)
       this.#report.check(
         json.state === life.state,
         () => `the artifact of the ${life.state} namespace ${life.name} is ${json.state}`,
       )
       if (!isLive) continue
-      const { bytes } = await this.#system.get(`/blobs/${life.artifact.blobUuid}/data`)
+      const { bytes } = await get(`/blobs/${life.artifact.blobUuid}/data`)
       this.#report.check(sha512(bytes) === life.artifact.sha512, () => `the blob of ${life.name} is altered`)
     }
   }

@@ -99,31 +99,35 @@ export class KillUploads extends KillBooks {
     else if (size !== before) this.forget(upload)
   }
 
-  /** Any prefix may be there. An empty append at that size proves that nothing more comes. */
+  /**
+   * Any prefix may be there, and more of it may come: what a frozen node has taken is passed on when it goes on, as long as the offset is
+   * right. So the rest is sent, as by everybody who goes on with a file; after that it is not.
+   */
   protected async settleConditional(upload: UploadBook, body: Buffer): Promise<void> {
     const path = `/upload/${upload.uuid}`
-    const status = await this.ask(undefined, () => this.current.get(path))
-    if (this.isGone(status, upload, 'after a lost append')) return
-    if (!this.expect(status, 200, 'show an upload')) return this.forget(upload)
-    let size = status.json.size as number
+    const before = upload.content.length
     for (;;) {
+      const status = await this.ask(undefined, () => this.current.get(path))
+      if (this.isGone(status, upload, 'after a lost append')) return
+      if (!this.expect(status, 200, 'show an upload')) return this.forget(upload)
+      const size = status.json.size as number
+      const isPrefix = size >= before && size <= before + body.length
+      this.report.check(
+        isPrefix,
+        () => `${this.label}: conditional append of ${body.length} bytes to ${before} left ${size}`,
+      )
+      if (!isPrefix) return this.forget(upload)
+      const rest = body.subarray(size - before)
+      if (rest.length === 0) break
       const headers = { 'Upload-Offset': `${size}` }
-      const answer = await this.ask(undefined, () => this.current.send('POST', path, { body: '', headers }))
+      const answer = await this.ask(undefined, () => this.current.send('POST', path, { body: rest, headers }))
       if (answer.status === 200) break
-      if (this.isGone(answer, upload, 'empty append')) return
+      if (this.isGone(answer, upload, 'the rest of a lost append')) return
       const offset = Number(answer.headers['upload-offset'])
       if (!this.report.check(answer.status === 409 && offset > size, () => `${this.label}: ${answer.bytes}`))
         return this.forget(upload)
-      size = offset
     }
-    const before = upload.content.length
-    const isPrefix = size >= before && size <= before + body.length
-    this.report.check(
-      isPrefix,
-      () => `${this.label}: conditional append of ${body.length} bytes to ${before} left ${size}`,
-    )
-    if (!isPrefix) return this.forget(upload)
-    upload.content = Buffer.concat([upload.content, body.subarray(0, size - before)])
+    upload.content = Buffer.concat([upload.content, body])
   }
 
   protected async truncate(upload: UploadBook): Promise<void> {

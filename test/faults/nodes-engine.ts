@@ -20,12 +20,20 @@ import type { S3Server } from './s3-server.ts'
 
 export const nodeCount = 3
 const MiB = 1024 * 1024
-const seconds = { nodeTimeout: 2, databasePatience: 2, s3Patience: 3, s3Timeout: 2 }
+const seconds = { nodeTimeout: 4, databasePatience: 2, s3Patience: 3, s3Timeout: 2 }
 /** Longer than a node may be silent before it is taken for gone. */
 const longMs = { least: seconds.nodeTimeout * 1000 + 500, most: seconds.nodeTimeout * 1000 + 3000 }
 const readyTimeoutMs = 60_000
-/** Within this time the nodes that are left have to store something. */
-const serveTimeoutMs = 20_000
+/**
+ * Within this time the nodes that are left have to store something: the locks of a node that froze in the middle of a transaction are
+ * theirs after 15 s, when PostgreSQL ends its session, and uploads of its own are begun again when it is taken for gone.
+ */
+const serveTimeoutMs = 30_000
+/**
+ * A request to a node that is frozen or cut off waits for as long as that lasts, which is until the others have served; what is sent again
+ * after a cut goes out after up to as long once more; then the node has its patience with the services, and with a lock for 10 s.
+ */
+const answerWithinMs = 2 * serveTimeoutMs + 20_000
 /** Exchanges with the S3 service that go wrong in quiet times. */
 const usualFaults = 0.02
 
@@ -74,6 +82,14 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
   }
   proxy.options.fault = usual
 
+  /** The latest of what was done, and since when the suite has been running. */
+  const done: string[] = []
+  const began = performance.now()
+  const note = (words: string): void => {
+    done.push(`${((performance.now() - began) / 1000).toFixed(1)} s: ${words}`)
+    if (done.length > 12) done.shift()
+  }
+
   const anyNode = () => random.between(0, nodeCount - 1)
   const moment = () => sleep(random.chance(0.4) ? 0 : random.between(0, 800))
   const long = () => sleep(random.between(longMs.least, longMs.most))
@@ -90,14 +106,18 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
     await Promise.all([wait(), expectService(left, random, report)])
   }
   const frozen = async (at: number, wait: () => Promise<unknown>): Promise<void> => {
+    note(`${nodeName(at)} freezes`)
     signal(at, 'SIGSTOP')
     await wait()
     signal(at, 'SIGCONT')
+    note(`${nodeName(at)} goes on`)
   }
   const cut = async (at: number, wait: () => Promise<unknown>): Promise<void> => {
+    note(`${nodeName(at)} is cut off`)
     await network.setCut(at, true)
     await wait()
     await network.setCut(at, false)
+    note(`${nodeName(at)} is joined again`)
   }
   const without = async (service: Service): Promise<void> => {
     const at = anyNode()
@@ -210,8 +230,20 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
 
   return {
     isAvailable: true,
+    async look(requestId) {
+      note('this is looked at')
+      const said = running.nodes.flatMap((node, at) =>
+        node
+          .output()
+          .split('\n')
+          .filter((line) => line.includes(requestId))
+          .map((line) => `${nodeName(at)}: ${line}`),
+      )
+      return [...done, ...said, ...(await sessionsOf(databaseUrl))].join('\n')
+    },
     nodes: Array.from({ length: nodeCount }, (_, at) => nodeName(at)),
     largestFile: 30 * MiB,
+    answerWithinMs,
     async settings(dataDir) {
       databaseUrl = databaseUrlOf(dataDir, postgres.url)!
       return {
@@ -221,6 +253,7 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
         HOLDFAST_S3_PATIENCE: `${seconds.s3Patience}`,
         HOLDFAST_S3_TIMEOUT: `${seconds.s3Timeout}`,
         HOLDFAST_NODE_TIMEOUT: `${seconds.nodeTimeout}`,
+        HOLDFAST_LOG_LEVEL: 'info',
       }
     },
     async start(options) {
@@ -231,7 +264,9 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
     async strike() {
       const kind = random.weighted<Strike>(weights)
       report.count(`strike: ${kind}`)
+      note(kind)
       await strikes[kind]()
+      note('the strike is over')
       await postgres.ready()
       for (const [at, node] of running.nodes.entries()) {
         const { exitCode, signalCode } = node.process
@@ -243,7 +278,7 @@ export const nodesEngine = (world: NodesWorld, random: Random, report: Report): 
         if (exitCode !== null) await running.restart(at)
       }
       report.check(
-        await comesTrue(() => knowEachOther(running), readyTimeoutMs),
+        await comesTrue(knowEachOther(running), readyTimeoutMs),
         () => `after "${kind}" the nodes do not find each other`,
       )
       // nginx may have found one of them away a moment before it came.
@@ -260,18 +295,20 @@ const passOver = (error: unknown): void => {
   if (!isConnectionError(error)) throw error
 }
 
-/** Every node is ready, and takes the others to be there. */
-const knowEachOther = async (running: RunningCluster): Promise<boolean> => {
-  const know = async ({ url, systemKey }: RunningServer): Promise<boolean> => {
-    if (!(await fetch(`${url}/readyz`)).ok) return false
+/** Whether by now every node has been ready, and has taken each for up; not all at the same moment, on a machine with other work. */
+const knowEachOther = (running: RunningCluster): (() => Promise<boolean>) => {
+  const known = new Set<string>()
+  const look = async ({ url, systemKey }: RunningServer): Promise<void> => {
+    if (!(await fetch(`${url}/readyz`)).ok) return
     const { json } = await (await login(url, 'system', systemKey)).get('/nodes')
-    return json.length === nodeCount && json.every(({ state }: { state: string }) => state === 'up')
+    for (const { name, state } of json as { name: string; state: string }[])
+      if (state === 'up') known.add(`${url} knows ${name}`)
   }
-  try {
-    return (await Promise.all(running.nodes.map(know))).every(Boolean)
-  } catch (error) {
-    if (isConnectionError(error) || error instanceof TypeError) return false
-    throw error
+  return async () => {
+    const looks = await Promise.allSettled(running.nodes.map(look))
+    const failed = looks.flatMap((look) => (look.status === 'rejected' ? [look.reason as unknown] : []))
+    for (const error of failed) if (!isConnectionError(error) && !(error instanceof TypeError)) throw error
+    return known.size === nodeCount ** 2
   }
 }
 
@@ -310,6 +347,17 @@ const expectService = async (
   }, serveTimeoutMs)
   report.check(isServed, () => `the nodes that are left do not serve: ${wordsOf(last)}`)
   report.highest('ms until the others served', Math.round(performance.now() - began))
+}
+
+/** What the database is doing, and for whom. */
+const sessionsOf = async (url: string): Promise<string[]> => {
+  const rows = await askPostgres(
+    url,
+    `SELECT application_name, client_addr, state, wait_event_type, wait_event, now() - xact_start AS since,
+            pg_blocking_pids(pid) AS behind, pid, left(query, 100) AS query
+     FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()`,
+  ).catch((error) => [{ error: wordsOf(error) }])
+  return rows.map((row) => JSON.stringify(row))
 }
 
 /** Which node has a turn at some job just now; waits a while for one. */

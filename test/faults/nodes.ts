@@ -17,7 +17,7 @@ import { PostgresServer } from './postgres-server.ts'
 import { S3Server } from './s3-server.ts'
 
 await enterNamespace()
-const options = readOptions(15)
+const options = readOptions(8)
 const random = new Random(options.seed)
 const report = new Report('nodes', options)
 const began = Date.now()

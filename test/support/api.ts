@@ -162,6 +162,17 @@ export const login = async (
   }
 }
 
+/** The same session, each of whose requests says its name: told what it is, `nameOf` answers its X-Request-ID. */
+export const named = (session: Session, nameOf: (method: string, target: string) => string): Session => {
+  const send: Session['send'] = (method, target, ask) =>
+    session.send(method, target, {
+      ...ask,
+      headers: { 'X-Request-ID': nameOf(method, target), ...ask?.headers },
+    })
+  const by = (method: string) => (target: string, json?: unknown) => send(method, target, { json })
+  return { ...session, get: by('GET'), post: by('POST'), put: by('PUT'), delete: by('DELETE'), send }
+}
+
 let counter = 0
 
 /** A fresh namespace with a key, made by `system`. */
