@@ -84,7 +84,7 @@ lane_embedded() {
   suite 'behind proxies' npx vitest run --project proxy
   suite 'browser' node test/browser/upload.ts
   suite 'browser: page' node test/browser/web.ts
-  faults client client-memory postgres s3 rolling-restart
+  faults client client-memory postgres s3 nodes rolling-restart
 }
 
 # Metadata and blobs in every other combination, and several nodes. What our command line has in common with the official one
@@ -115,6 +115,7 @@ lane_scale_out() {
   suite 'several nodes' over_both npx vitest run --project nodes
   suite 'three nodes: acceptance' over_nodes npx vitest run --project main test/acceptance
   suite 'three nodes: model' over_nodes node test/faults/model.ts --runs 15
+  suite 'three nodes: official client' over_nodes official_client test/interop/test_{apiclient,commands,large}.py
   suite 'postgres and s3: official client' over_both official_client test/interop/test_{apiclient,commands,large}.py
   scripts/start-s3.sh stop "$work/versitygw" KILL
   [ -z "$postgres_url" ] || scripts/start-postgres.sh "$work/postgres" stop immediate
