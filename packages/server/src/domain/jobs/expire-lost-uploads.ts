@@ -2,8 +2,9 @@
  * Among several nodes: removes the uploads of nodes that are gone, when their time has come, and once an hour what was sent to
  * the blob store for uploads that nobody knows of.
  *
- * When an upload had its newest data is in a file of its node. But it had none after its node was last heard of, so from then on
- * its time runs. A node that comes back later finds files without rows, and removes them.
+ * When an upload had its newest data is in a file of its node. A node may take more after it last said that it is there, until the
+ * others take it for gone; from then on the time of its uploads runs. A node that comes back later finds files without rows, and
+ * removes them.
  */
 import type { Parts } from '../../parts.ts'
 import { recordEvents } from '../events.ts'
@@ -44,6 +45,7 @@ export const expireLostUploadsJob: Job = {
 /** Removes them in batches; what a node still does with one that it has lost so finds no row, and undoes itself. */
 export const expireLostUploads = async (parts: Parts, signal: AbortSignal): Promise<JobReport> => {
   const idleSince = parts.clock.now() - parts.config.uploadExpiry * 1000
+  const seenSince = idleSince - parts.config.nodeTimeout * 1000
   let expired = 0
   for (let count = batchSize; count === batchSize && !signal.aborted; ) {
     count = await parts.db.write(async (trx) => {
@@ -53,7 +55,7 @@ export const expireLostUploads = async (parts: Parts, signal: AbortSignal): Prom
         .select(['uploads.uuid', 'uploads.node'])
         .where('uploads.created_at', '<=', idleSince)
         // Looked at in this transaction: a node that comes back at this moment keeps what it has, or is too late.
-        .where((eb) => eb.or([eb('nodes.seen_at', 'is', null), eb('nodes.seen_at', '<=', idleSince)]))
+        .where((eb) => eb.or([eb('nodes.seen_at', 'is', null), eb('nodes.seen_at', '<=', seenSince)]))
         .limit(batchSize)
         .execute()
       if (rows.length === 0) return 0
