@@ -54,7 +54,9 @@ export const openBlobs = async (config: Config, db: Database, log: Logger): Prom
       'The blobs of this store are in S3, but HOLDFAST_BLOB_STORE names no bucket. Set it as before, or check ' +
         'HOLDFAST_DATA_DIR. Nothing was changed.',
     )
-  const blocks = createBlockReader()
+  const onCrash = (error: Error) =>
+    log.error({ err: error }, 'a thread that reads blocks died; its blocks are read without it')
+  const blocks = createBlockReader(undefined, onCrash)
   return {
     blobs: await openDiskStore(config.dataDir, realFiles, blocks),
     maxSize: Number.MAX_SAFE_INTEGER,

@@ -31,10 +31,11 @@ interface Thread {
 
 /**
  * Starts none of its threads before they are needed: each takes 10 MiB. By default one less than there are cores, which the
- * sending takes, between 1 and 4.
+ * sending takes, between 1 and 4. `onCrash` is told when a thread died of a bug; another is started for the next read.
  */
 export const createBlockReader = (
   maxThreads = Math.min(4, Math.max(1, availableParallelism() - 1)),
+  onCrash: (error: Error) => void = () => {},
 ): BlockReader => {
   const threads = new Set<Thread>()
   let nextJob = 0
@@ -52,6 +53,7 @@ export const createBlockReader = (
     })
     worker.on('error', (error) => {
       cause = error
+      onCrash(error as Error)
     })
     worker.on('exit', () => {
       threads.delete(thread)
