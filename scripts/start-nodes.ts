@@ -13,9 +13,9 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { startCluster } from '../test/support/cluster.ts'
+import { freePort } from '../test/support/ports.ts'
 import { databaseSettings } from '../test/support/postgres.ts'
 import { blobSettings } from '../test/support/s3.ts'
-import { freePort } from '../test/support/server.ts'
 
 const run = promisify(execFile)
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))

@@ -7,8 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { login, publish, send, upload } from '../support/api.ts'
 import { makeCertificate } from '../support/certificates.ts'
+import { freePort } from '../support/ports.ts'
 import { sendRaw } from '../support/raw.ts'
-import { freePort, spawnServer, startServer } from '../support/server.ts'
+import { spawnServer, startServer } from '../support/server.ts'
 
 /** The server as a process: start, stop, crash, and what it leaves on disk and in its output. */
 

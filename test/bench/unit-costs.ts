@@ -14,9 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { login, publish, type Session, upload } from '../support/api.ts'
+import { freePort } from '../support/ports.ts'
 import { askPostgres, databaseUrlOf, dropDatabaseOf } from '../support/postgres.ts'
 import { openTestS3 } from '../support/s3.ts'
-import { freePort, type RunningServer, startServer } from '../support/server.ts'
+import { type RunningServer, startServer } from '../support/server.ts'
 
 const MiB = 1024 * 1024
 const clockTicks = 100

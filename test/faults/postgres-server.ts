@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { freePort } from '../support/ports.ts'
 import { askPostgres } from '../support/postgres.ts'
-import { freePort } from '../support/server.ts'
 
 const script = fileURLToPath(new URL('../../scripts/start-postgres.sh', import.meta.url))
 const run = promisify(execFile)

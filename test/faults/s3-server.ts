@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { freePorts } from '../support/server.ts'
+import { freePorts } from '../support/ports.ts'
 
 const script = fileURLToPath(new URL('../../scripts/start-s3.sh', import.meta.url))
 const run = promisify(execFile)

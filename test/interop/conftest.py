@@ -5,6 +5,7 @@ three nodes behind nginx.
 import json
 import os
 import pathlib
+import random
 import resource
 import secrets
 import shutil
@@ -23,10 +24,23 @@ NODE = os.environ.get('TEST_NODE', str(ROOT / 'node_modules/.bin/node'))
 SF_CLIENT = str(pathlib.Path(sys.executable).parent / 'sf-client')
 
 
+CLAIMS = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that nobody else takes while this process runs: the rule of test/support/ports.ts."""
+    while True:
+        port = random.randrange(12000, 32000)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind('\0holdfast-test-port-%d' % port)
+            with socket.socket() as probe:
+                probe.bind(('127.0.0.1', port))
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        return port
 
 
 NODES = int(os.environ.get('TEST_NODES', '1'))

@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { login } from '../support/api.ts'
 import { type RunningNodes, startNodes } from '../support/nodes.ts'
-import { freePort } from '../support/server.ts'
+import { freePort } from '../support/ports.ts'
 
 const patient = { timeout: 60_000, interval: 200 }
 const long = 180_000

@@ -7,8 +7,9 @@ import { expect, test } from 'vitest'
 import { login } from '../support/api.ts'
 import { type CertificateFiles, makeCertificate } from '../support/certificates.ts'
 import { sharedSettings } from '../support/nodes.ts'
+import { freePort } from '../support/ports.ts'
 import { dropDatabaseOf } from '../support/postgres.ts'
-import { freePort, spawnServer } from '../support/server.ts'
+import { spawnServer } from '../support/server.ts'
 
 const patient = { timeout: 60_000, interval: 200 }
 

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeCertificate } from '../support/certificates.ts'
 import { include, startNginx } from '../support/nginx.ts'
-import { freePort, type RunningServer, startServer } from '../support/server.ts'
+import { freePort } from '../support/ports.ts'
+import { type RunningServer, startServer } from '../support/server.ts'
 
 export interface Behind {
   readonly server: RunningServer

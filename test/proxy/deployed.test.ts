@@ -7,7 +7,8 @@ import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { login, publish, send } from '../support/api.ts'
-import { freePort, startServer } from '../support/server.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer } from '../support/server.ts'
 import { startCaddy } from './caddy.ts'
 
 /** The files of `deploy`, as they are given to operators. */

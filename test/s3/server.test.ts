@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { login, publish, type Session } from '../support/api.ts'
 import { type FaultyProxy, startProxy } from '../support/faulty-proxy.ts'
+import { freePort } from '../support/ports.ts'
 import { blobSettings, openTestS3, testCredentials } from '../support/s3.ts'
-import { freePort, type RunningServer, spawnServer, startServer } from '../support/server.ts'
+import { type RunningServer, spawnServer, startServer } from '../support/server.ts'
 
 const MiB = 1024 * 1024
 let proxy: FaultyProxy

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { login, type Session } from './api.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
 import { installDatabaseClock, moveDatabaseClock } from './fake-database-clock.ts'
+import { freePort } from './ports.ts'
 import { databaseSettings, databaseUrlOf, dropDatabaseOf } from './postgres.ts'
-import { freePort, type RunningServer, type StartOptions, startNode } from './server.ts'
+import { type RunningServer, type StartOptions, startNode } from './server.ts'
 
 /** What all nodes are told. */
 const sharedSettings: Readonly<Record<string, string>> = {

@@ -5,9 +5,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './ports.ts'
 import { databaseSettings, databaseUrlOf, dropDatabaseOf } from './postgres.ts'
 import { blobSettings } from './s3.ts'
-import { freePort, type RunningServer, type StartOptions, startServer } from './server.ts'
+import { type RunningServer, type StartOptions, startServer } from './server.ts'
 
 export interface RunningNodes extends AsyncDisposable {
   /** By their order; stopped ones stay in their place. */

@@ -5,13 +5,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { endsWithUs } from './ends-with-us.ts'
 import type { Jump } from './fake-clock.ts'
+import { freePort } from './ports.ts'
 import { databaseSettings, dropDatabaseOf } from './postgres.ts'
 import { blobSettings } from './s3.ts'
 
@@ -66,32 +66,6 @@ export interface StartOptions {
   readonly hasFakeClock?: boolean
   /** A module that is loaded into the process before its own, with a channel to it; instead of the fake clock. */
   readonly preload?: URL
-}
-
-/** A port nobody listened on a moment ago. */
-export const freePort = (): Promise<number> => tryPort(0)
-
-/** Takes a port and lets it go again; rejects when somebody has it. */
-const tryPort = async (wanted: number): Promise<number> => {
-  const server = createServer().listen(wanted, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-/** So many ports in a row, the first of them: below those that Linux gives to connections, where others come and go. */
-export const freePorts = async (count: number): Promise<number> => {
-  for (let left = 100; ; left -= 1) {
-    const first = 12_000 + Math.floor(Math.random() * 20_000)
-    try {
-      for (let port = first; port < first + count; port += 1) await tryPort(port)
-      return first
-    } catch (error) {
-      if (left === 1) throw error
-    }
-  }
 }
 
 /** The process itself, not waited for: for tests of what a start says and refuses. */

@@ -2,7 +2,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../support/server.ts'
+import { freePort } from '../../support/ports.ts'
 import { type Peer, startPeer, type UploadPeer } from './peer.ts'
 
 const filesServer = fileURLToPath(new URL('./bare-node-server.ts', import.meta.url))

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../support/server.ts'
+import { freePort } from '../../support/ports.ts'
 import { startPeer, type UploadPeer } from './peer.ts'
 
 export interface Nginx extends UploadPeer {

@@ -4,9 +4,9 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { freePort } from '../../support/ports.ts'
 import { databaseSettings } from '../../support/postgres.ts'
 import { blobSettings } from '../../support/s3.ts'
-import { freePort } from '../../support/server.ts'
 
 const run = promisify(execFile)
 const script = (name: string) => fileURLToPath(new URL(`../../../scripts/${name}`, import.meta.url))

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../support/server.ts'
+import { freePort } from '../../support/ports.ts'
 import { piecesOf, startPeer, type Upload, type UploadPeer } from './peer.ts'
 import { findTusd } from './tusd-program.ts'
 
