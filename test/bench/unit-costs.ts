@@ -13,7 +13,7 @@ import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { login, publish, type Session, upload } from '../support/api.ts'
+import { digestsMade, login, publish, type Session, upload } from '../support/api.ts'
 import { freePort } from '../support/ports.ts'
 import { askPostgres, databaseUrlOf, dropDatabaseOf } from '../support/postgres.ts'
 import { openTestS3 } from '../support/s3.ts'
@@ -235,7 +235,7 @@ const showS3 = async (): Promise<void> => {
 const showVerification = async (server: RunningServer, system: Session): Promise<void> => {
   const size = 512 * MiB
   const { blob_uuid } = await publish(system, 'verified', randomBytes(size))
-  await system.post('/admin/jobs/digest-blobs', { wait: 60 })
+  await digestsMade(system)
   const cpu = cpuOf(server.pid)
   const [, seconds] = await timed(async () => {
     await system.post(`/admin/blobs/${blob_uuid}/verification`, {})

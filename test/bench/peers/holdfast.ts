@@ -27,6 +27,8 @@ export interface Holdfast extends UploadPeer {
 
 /** A digest is made at 200 MiB/s and more; nobody waits this long for one. */
 const digestTimeoutMs = 10 * 60_000
+/** Longer than a lease lasts, and than it takes to remove a large file. */
+const collectTimeoutMs = 60_000
 
 export interface HoldfastOptions {
   readonly name?: string
@@ -66,8 +68,10 @@ export const startHoldfast = async (
   const session = await login(server.url, 'system', server.systemKey)
   const headers = { Authorization: `Bearer ${session.token}` }
   const stored = new Set<string>()
+  const blobOf = async (artifact: string): Promise<string> =>
+    (await session.get(`/artifacts/${artifact}`)).json.blob_uuid
   const digested = async (artifact: string) => {
-    const { blob_uuid: blob } = (await session.get(`/artifacts/${artifact}`)).json
+    const blob = await blobOf(artifact)
     const deadline = Date.now() + digestTimeoutMs
     while ((await session.get(`/blobs/${blob}/checksum/sha256`)).json === null) {
       if (Date.now() > deadline) throw new Error(`the digests of ${artifact} were never made`)
@@ -102,12 +106,21 @@ export const startHoldfast = async (
       ]
     },
     async clean() {
+      const blobs: string[] = []
       for (const artifact of stored) {
+        blobs.push(await blobOf(artifact))
         await digested(artifact)
         await session.delete(`/artifacts/${artifact}`)
       }
       stored.clear()
-      await session.post('/admin/jobs/collect-blobs', { wait: 60 })
+      const deadline = Date.now() + collectTimeoutMs
+      for (const blob of blobs) {
+        while ((await session.get(`/blobs/${blob}`)).status !== 404) {
+          if (Date.now() > deadline) throw new Error(`blob ${blob} was never collected`)
+          const { status } = await session.post('/admin/jobs/collect-blobs', { wait: 10 })
+          if (status !== 200) throw new Error(`the collection answered ${status}`)
+        }
+      }
     },
     digested,
     async loopDelay() {
