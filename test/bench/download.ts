@@ -4,7 +4,7 @@
  * stands a floor: the plainest program on Node that sends the file over a socket, with each block's CRC-32 (made by a thread
  * of its own) and without.
  */
-import { copyFile, link } from 'node:fs/promises'
+import { copyFile, link, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Bench, describeSize, MiB, parseSize } from './bench.ts'
 import { type LoadRequest, sendLoad } from './load.ts'
@@ -60,17 +60,15 @@ const run = (words: readonly string[]): Promise<Report> => {
       closing(await startFloor(bare.root, 'floor, no checks')),
     ]
     console.log([checking, nginx, bare].map(({ description }) => description).join('; '))
-    for (const { root } of [nginx, bare]) {
-      await link(paths.whole, join(root, 'whole')).catch(() => copyFile(paths.whole, join(root, 'whole')))
-      await copyFile(paths.small, join(root, 'small'))
+    const stored = [await store(checking, paths, size), await store(trusting, paths, size)] as const
+    // The very same file for everybody: where its pages lie in memory decides as much as a fifth.
+    const [{ file: whole }, { file: another }] = stored
+    for (const path of [another, join(nginx.root, 'whole'), join(bare.root, 'whole')]) {
+      await rm(path, { force: true })
+      await link(whole, path)
     }
-    const sources: Source[] = [
-      await store(checking, paths, size),
-      await store(trusting, paths, size),
-      plain(nginx),
-      plain(bare),
-      ...floors.map(plain),
-    ]
+    for (const { root } of [nginx, bare]) await copyFile(paths.small, join(root, 'small'))
+    const sources: Source[] = [...stored, plain(nginx), plain(bare), ...floors.map(plain)]
     const digest = await sha512Of(paths.whole)
     for (const { name, port, whole } of sources) {
       const [received] = (await sendLoad(port, [[{ ...whole, digest: true }]])).clients
@@ -184,12 +182,12 @@ const plain = (peer: Peer): Source => ({
   }),
 })
 
-/** Puts both files into one of our servers. */
+/** Puts both files into one of our servers; `file` is where it keeps the large one. */
 const store = async (
   peer: Holdfast,
   paths: { whole: string; small: string },
   size: number,
-): Promise<Source & Holdfast> => {
+): Promise<Source & Holdfast & { readonly file: string }> => {
   const put = async (name: string, path: string, length: number): Promise<string> => {
     await sendLoad(peer.port, [peer.requests({ path, offset: 0, length, piece: 64 * MiB, name })])
     await peer.digested(name)
@@ -202,5 +200,12 @@ const store = async (
     target: `/blobs/${blob}/data${query}`,
     headers: peer.headers,
   })
-  return { ...peer, whole: get(whole), small: get(small), from: (offset) => get(whole, `?offset=${offset}`) }
+  return {
+    ...peer,
+    // docs/format.md
+    file: join(peer.dataDir, 'blobs', whole.slice(0, 2), whole),
+    whole: get(whole),
+    small: get(small),
+    from: (offset) => get(whole, `?offset=${offset}`),
+  }
 }

@@ -104,6 +104,11 @@ const run = (words: readonly string[]): Promise<Report> => {
       speedRatio(`${sizes} in one body / @tus/server`, ours, of('@tus/server'), { atLeast: 1.2 }),
       speedRatio(`${sizes} in one body / bare node`, ours, of('bare node')),
       speedRatio(`${sizes} in one body / sha512sum`, ours, of('sha512sum')),
+      speedRatio(
+        'floor: SHA-512 alone, of OpenSSL / nginx DAV and sync FILE',
+        of('openssl speed sha512'),
+        of('nginx, sync FILE'),
+      ),
       speedRatio('floor: SHA-512 alone, of OpenSSL / nginx DAV', of('openssl speed sha512'), of('nginx')),
       speedRatio(`${sizes} in one body / dd, fsync`, ours, of('dd, fsync')),
       speedRatio('2 MiB bodies / one body', of('holdfast, 2 MiB bodies'), ours, { atLeast: 0.8 }),

@@ -3,10 +3,12 @@
  * the thread pool reads 1 MiB at a time into four buffers that are used again, ahead of the socket. With `check` another thread
  * reads, and makes each block's CRC-32 while its bytes are near, before it is sent. Nobody who sends files from Node does less, so this is the floor for those who do more.
  */
+
 import { type FileHandle, open } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { sharedPageMemory } from '@holdfast/api/page-memory'
 import type { FloorReply, FloorRequest } from './floor-worker.ts'
 
 const [port, directory, check] = process.argv.slice(2) as [string, string, string?]
@@ -55,7 +57,7 @@ const sendFile = async (socket: Socket, file: FileHandle, from: number, buffers:
 
 /** One request and its reply after the other; requests have no bodies. */
 const serve = async (socket: Socket): Promise<void> => {
-  const buffers = Array.from({ length: depth }, () => Buffer.from(new SharedArrayBuffer(blockSize)))
+  const buffers = Array.from({ length: depth }, () => Buffer.from(sharedPageMemory(blockSize)))
   let head = ''
   for await (const chunk of socket) {
     head += chunk

@@ -14,6 +14,7 @@ interface LoopDelay {
 
 export interface Holdfast extends UploadPeer {
   readonly url: string
+  readonly dataDir: string
   readonly session: Session
   /** Headers of every request. */
   readonly headers: Readonly<Record<string, string>>
@@ -84,6 +85,7 @@ export const startHoldfast = async (
     port: Number(new URL(server.url).port),
     pid: server.pid,
     url: server.url,
+    dataDir,
     session,
     headers,
     takesPieces: true,

@@ -4,11 +4,13 @@
  * pool writes while a thread makes the SHA-512, and the file is flushed while it grows. Nobody who hashes what he stores from Node does
  * less, so this is the floor for those who do more.
  */
+
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { sharedPageMemory } from '@holdfast/api/page-memory'
 
 const slotSize = 1024 * 1024
 const slotCount = 8
@@ -36,7 +38,7 @@ class Hasher {
   readonly worker: Worker
 
   constructor() {
-    const memory = new SharedArrayBuffer(slotCount * slotSize)
+    const memory = sharedPageMemory(slotCount * slotSize)
     this.slots = Array.from({ length: slotCount }, (_, slot) =>
       Buffer.from(memory, slot * slotSize, slotSize),
     )

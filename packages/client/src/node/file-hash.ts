@@ -1,7 +1,9 @@
 /** The SHA-512 of a file: in a thread, or without one where starting it would take longer than the hash. */
+
 import { createHash } from 'node:crypto'
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
+import { pageMemory } from '@holdfast/api/page-memory'
 import { fileTooShort, HashThread, unreadableFile } from './hash-thread.ts'
 
 /** A SHA-512 that follows the front of an open file. */
@@ -58,7 +60,7 @@ class ShortFileHash implements FileHash {
 
   async #readAll(): Promise<string> {
     const hash = createHash('sha512')
-    const buffer = Buffer.allocUnsafeSlow(Math.min(this.#upTo, pieceBytes))
+    const buffer = Buffer.from(pageMemory(Math.min(this.#upTo, pieceBytes)))
     for (let at = 0; at < this.#upTo; ) {
       if (this.#closed) throw new Error('the hash was closed')
       const wanted = Math.min(buffer.length, this.#upTo - at)

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { pageMemory } from '@holdfast/api/page-memory'
 import { SourceChangedError } from '../errors.ts'
 import type { PumpBody } from '../transport.ts'
 import type { UploadSource } from '../uploads/source.ts'
@@ -120,7 +121,7 @@ class FileSource implements UploadSource {
   /** Reads the next piece while the last one goes out, in two buffers that belong to this call alone. */
   async #pump(offset: number, length: number, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     const size = Math.min(pieceBytes, length)
-    const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const
+    const buffers = [Buffer.from(pageMemory(size)), Buffer.from(pageMemory(size))] as const
     let writing: Promise<void> = Promise.resolve()
     for (let at = 0, turn = 0; at < length; turn ^= 1) {
       const buffer = buffers[turn as 0 | 1]

@@ -2,9 +2,11 @@
  * The thread that hashes. It takes pieces of memory, or reads a file from where it stands up to where it is told,
  * so that neither reading nor hashing holds up the main thread. Messages are handled in order.
  */
+
 import { createHash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
+import { pageMemory } from '@holdfast/api/page-memory'
 
 export type HashOrder =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
@@ -29,7 +31,7 @@ let done = 0
 const tell = (news: HashNews) => port.postMessage(news)
 
 const readFile = (fd: number, upTo: number): void => {
-  buffer ??= Buffer.allocUnsafeSlow(MiB)
+  buffer ??= Buffer.from(pageMemory(MiB))
   let told = done
   while (done < upTo) {
     const length = readSync(fd, buffer, 0, Math.min(buffer.length, upTo - done), done)

@@ -3,6 +3,7 @@
  * it has been given back. That is cheaper than fresh memory for each read, which the system has to clear first; and
  * what is not given back holds up the reading, so that a slow consumer slows down the sender.
  */
+import { pageMemory } from '@holdfast/api/page-memory'
 
 const bufferBytes = 512 * 1024
 const bufferCount = 4
@@ -63,7 +64,11 @@ export class ReadBuffers {
   }
 
   #create(): ReadBuffer {
-    const buffer: ReadBuffer = { bytes: new Uint8Array(bufferBytes), used: 0, out: 0 }
+    const buffer: ReadBuffer = {
+      bytes: new Uint8Array(pageMemory(bufferBytes), 0, bufferBytes),
+      used: 0,
+      out: 0,
+    }
     takers.set(buffer.bytes.buffer, () => {
       buffer.out--
       if (buffer.out > 0 || buffer === this.#current) return

@@ -27,6 +27,8 @@ const maxQueue = 4
 interface Thread {
   readonly worker: Worker
   readonly calls: Map<number, { resolve(read: SummedBytes): void; reject(error: Error): void }>
+  /** Asked for since the last message, which goes when whoever asks has done so: a message costs as much as half a block. */
+  asked: BlockRequest[]
 }
 
 /**
@@ -43,13 +45,15 @@ export const createBlockReader = (
 
   const start = (): Thread => {
     const worker = new Worker(new URL('./block-worker.ts', import.meta.url), { name: 'blocks', execArgv: [] })
-    const thread: Thread = { worker, calls: new Map() }
+    const thread: Thread = { worker, calls: new Map(), asked: [] }
     let cause: unknown
-    worker.on('message', ({ job, read, error }: BlockReply) => {
-      const call = thread.calls.get(job)
-      thread.calls.delete(job)
-      if (read) call?.resolve(read)
-      else call?.reject(new Error(error))
+    worker.on('message', (replies: BlockReply[]) => {
+      for (const { job, read, error } of replies) {
+        const call = thread.calls.get(job)
+        thread.calls.delete(job)
+        if (read) call?.resolve(read)
+        else call?.reject(new Error(error))
+      }
     })
     worker.on('error', (error) => {
       cause = error
@@ -70,15 +74,23 @@ export const createBlockReader = (
     return isFull ? start() : least!
   }
 
+  const ask = (thread: Thread, request: BlockRequest): void => {
+    if (thread.asked.push(request) > 1) return
+    queueMicrotask(() => {
+      thread.worker.postMessage(thread.asked satisfies BlockRequest[])
+      thread.asked = []
+    })
+  }
+
   return {
     read: (fd, target, position) =>
       new Promise((resolve, reject) => {
         if (isClosed) return reject(new Error('the block reader is closed'))
-        const { worker, calls } = choose()
+        const thread = choose()
         const job = nextJob++
-        calls.set(job, { resolve, reject })
+        thread.calls.set(job, { resolve, reject })
         const { buffer, byteOffset, length } = target
-        worker.postMessage({ job, fd, buffer, byteOffset, length, position } satisfies BlockRequest)
+        ask(thread, { job, fd, buffer, byteOffset, length, position })
       }),
     async close() {
       isClosed = true

@@ -39,12 +39,15 @@ const read = ({ fd, buffer, byteOffset, length, position }: BlockRequest): Summe
   return { count, crc }
 }
 
-const port = parentPort!
-port.on('message', (request: BlockRequest) => {
+const answer = (request: BlockRequest): BlockReply => {
   const { job } = request
   try {
-    port.postMessage({ job, read: read(request) } satisfies BlockReply)
+    return { job, read: read(request) }
   } catch (error) {
-    port.postMessage({ job, error: String(error) } satisfies BlockReply)
+    return { job, error: String(error) }
   }
-})
+}
+
+parentPort!.on('message', (requests: BlockRequest[]) =>
+  parentPort!.postMessage(requests.map(answer) satisfies BlockReply[]),
+)

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
+import { sharedPageMemory } from '@holdfast/api/page-memory'
 import type { ContentHash } from './block-hash.ts'
 import type { FileDigest, HashReply, HashRequest } from './hash-worker.ts'
 import { type Slot, SlotPool, slotSize } from './slot-pool.ts'
@@ -225,7 +226,7 @@ export const startHashPipeline = (options: HashPipelineOptions = {}): HashPipeli
     const thread = threadForDigest()
     thread.digests++
     const id = thread.number()
-    const memory = spareMemory ?? new SharedArrayBuffer(2 * slotSize)
+    const memory = spareMemory ?? sharedPageMemory(2 * slotSize)
     spareMemory = undefined
     const startedAt = performance.now()
     let fed: Promise<unknown> = thread.call({ op: 'digest-start', digest: id, memory })

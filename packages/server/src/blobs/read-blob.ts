@@ -1,5 +1,6 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
+import { sharedPageMemory } from '@holdfast/api/page-memory'
 import { crc32 } from '@node-rs/crc32'
 import type { BlobReader } from './blob-store.ts'
 
@@ -13,8 +14,8 @@ export interface SendOptions {
   /** CRC-32 of every block, 4 bytes big endian each. When given, no byte of a block goes out unchecked. */
   readonly blockSums?: Uint8Array | undefined
   /**
-   * Takes the next bytes. The memory is used again once the promise has settled: for a socket, settle it in the
-   * callback of its `write`. A rejection ends the sending.
+   * Takes the next bytes, and those after them perhaps before these have left. The memory is used again once the promise has
+   * settled: for a socket, settle it in the callback of its `write`. A rejection ends the sending.
    */
   write(chunk: Uint8Array): Promise<void>
   readonly signal?: AbortSignal | undefined
@@ -31,8 +32,6 @@ export interface BlobSender {
 }
 
 export interface BlobSenderOptions {
-  /** Blocks read before the consumer asks for them, in one download. */
-  readonly readAhead?: number
   /** Buffers of 1 MiB for reading ahead, in all downloads together. */
   readonly maxAheadBuffers?: number
 }
@@ -48,53 +47,72 @@ export class DamagedBlock extends Error {
   }
 }
 
-interface Piece {
+/** One block on its way. */
+interface Reading {
   readonly buffer: Buffer
-  /** The part of the buffer that was asked for. */
+  /** The part of the block that was asked for. */
   readonly wanted: Promise<Uint8Array>
 }
+
+/** Blocks that are read, and written, in one go; and how many such pieces a download has at hand. */
+interface Pace {
+  readonly blocks: number
+  readonly pieces: number
+}
+
+/** A thread that reads and sums up is told of two blocks at a time, and both are written at once: each message wakes somebody up. */
+const summedPace: Pace = { blocks: 2, pieces: 2 }
+/** The fewer buffers, the more of their bytes are still in the processor's cache when they are written. */
+const plainPace: Pace = { blocks: 1, pieces: 2 }
 
 /**
  * Every download owns one buffer, so that slow consumers cannot starve others; only buffers for reading ahead come
  * out of the shared budget. Memory is thus bounded by live downloads, and flat for each.
  */
-export const createBlobSender = (options: BlobSenderOptions = {}): BlobSender => {
-  const { readAhead = 3, maxAheadBuffers = 12 } = options
+export const createBlobSender = ({ maxAheadBuffers = 12 }: BlobSenderOptions = {}): BlobSender => {
   // Those of a busy moment's downloads too: what is dropped stays resident until V8 happens to collect it.
   const keptBuffers = 2 * maxAheadBuffers
   const free: Buffer[] = []
   let ahead = 0
 
-  const takeBuffer = () => free.pop() ?? Buffer.from(new SharedArrayBuffer(blockSize))
-  const giveBuffer = (buffer: Buffer) => {
-    if (free.length < keptBuffers) free.push(buffer)
-  }
-
   const send = async ({ blob, offset, length, blockSums, write, signal }: SendOptions): Promise<number> => {
     const end = Math.min(blob.size, offset + length)
     const lastBlock = Math.ceil(end / blockSize)
-    const pieces: Piece[] = []
+    const pace = blockSums && blob.readSummed ? summedPace : plainPace
+    const pieces: Reading[][] = []
     let next = Math.floor(offset / blockSize)
+    /** The first is the download's own, the others are on the budget. */
+    let held = 0
 
-    const startRead = () => {
-      const buffer = takeBuffer()
-      const block = next++
-      const wanted = readBlock(blob, block, buffer, blockSums, offset, end)
-      // Looked at when its turn comes; until then a failure is nobody's unhandled rejection.
-      wanted.catch(() => {})
-      pieces.push({ buffer, wanted })
+    const takeBuffer = (): Buffer | undefined => {
+      if (held > 0 && ahead >= maxAheadBuffers) return undefined
+      if (held > 0) ahead++
+      held++
+      return free.pop() ?? Buffer.from(sharedPageMemory(blockSize))
     }
-    const fill = () => {
-      if (next < lastBlock && pieces.length === 0) startRead()
-      while (next < lastBlock && pieces.length <= readAhead && ahead < maxAheadBuffers) {
-        ahead++
-        startRead()
+    const giveBuffer = (buffer: Buffer): void => {
+      held--
+      if (held > 0) ahead--
+      if (free.length < keptBuffers) free.push(buffer)
+    }
+    const startPiece = (): Reading[] => {
+      const piece: Reading[] = []
+      while (piece.length < pace.blocks && next < lastBlock) {
+        const buffer = takeBuffer()
+        if (!buffer) break
+        const wanted = readBlock(blob, next++, buffer, blockSums, offset, end)
+        // Looked at when its turn comes; until then a failure is nobody's unhandled rejection.
+        wanted.catch(() => {})
+        piece.push({ buffer, wanted })
       }
+      return piece
     }
-    const drop = (piece: Piece) => {
-      giveBuffer(piece.buffer)
-      // The first buffer is the download's own; whichever goes while others stay was on the budget.
-      if (pieces.length > 0) ahead--
+    const fill = (): void => {
+      while (pieces.length < pace.pieces) {
+        const piece = startPiece()
+        if (piece.length === 0) return
+        pieces.push(piece)
+      }
     }
 
     let sent = 0
@@ -105,23 +123,43 @@ export const createBlobSender = (options: BlobSenderOptions = {}): BlobSender =>
         fill()
         const [piece] = pieces
         if (!piece) return sent
-        const chunk = await piece.wanted
+        const { chunks, failure } = await readyBlocks(piece)
         signal?.throwIfAborted()
-        await write(chunk)
-        sent += chunk.length
+        await writeAll(chunks, write)
+        for (const chunk of chunks) sent += chunk.length
+        if (failure) throw failure.error
         pieces.shift()
-        drop(piece)
+        for (const { buffer } of piece) giveBuffer(buffer)
       }
     } finally {
       // Buffers go back only when no read fills them any more.
-      for (let piece = pieces.shift(); piece; piece = pieces.shift()) {
-        await piece.wanted.catch(() => {})
-        drop(piece)
+      for (const { buffer, wanted } of pieces.flat()) {
+        await wanted.catch(() => {})
+        giveBuffer(buffer)
       }
     }
   }
 
   return { send }
+}
+
+/** The blocks before the first that failed, and its failure. */
+const readyBlocks = async (
+  piece: readonly Reading[],
+): Promise<{ chunks: Uint8Array[]; failure?: { error: unknown } }> => {
+  const chunks: Uint8Array[] = []
+  try {
+    for (const { wanted } of piece) chunks.push(await wanted)
+    return { chunks }
+  } catch (error) {
+    return { chunks, failure: { error } }
+  }
+}
+
+/** Begins all writes at once. Settles when nobody uses the memory any more; rejects with the first failure. */
+const writeAll = async (chunks: readonly Uint8Array[], write: SendOptions['write']): Promise<void> => {
+  const outcomes = await Promise.allSettled(chunks.map(write))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
 /** Reads one block, or the wanted part of it when there is nothing to check it with. */

@@ -1,3 +1,5 @@
+import { sharedPageMemory } from '@holdfast/api/page-memory'
+
 /** One piece of shared memory that a socket fills, the disk reads and a hash worker reads, without copies between. */
 export interface Slot {
   readonly index: number
@@ -47,7 +49,7 @@ export class SlotPool {
   #timer: NodeJS.Timeout | undefined
 
   constructor(count: number) {
-    this.memory = new SharedArrayBuffer(count * slotSize)
+    this.memory = sharedPageMemory(count * slotSize)
     for (let index = count - 1; index >= 0; index--)
       this.#free.push({ index, bytes: new Uint8Array(this.memory, index * slotSize, slotSize) })
   }
