@@ -1,7 +1,9 @@
 /**
  * `node floor-server.ts PORT DIRECTORY [check]`: sends files over bare sockets, without an HTTP framework, as fast as Node can:
- * the thread pool reads 1 MiB at a time into four buffers that are used again, ahead of the socket. With `check` another thread
- * reads, and makes each block's CRC-32 while its bytes are near, before it is sent. Nobody who sends files from Node does less, so this is the floor for those who do more.
+ * the thread pool reads 1 MiB into one of two buffers while the other is sent. With `check` another thread reads 2 MiB at a time,
+ * and makes their CRC-32 while the bytes are near, before they are sent. Of the sizes and numbers that were tried these are the fastest
+ * (docs/decisions/0087-memory-from-the-border-of-a-page.md). Nobody who sends files from Node does less, so this is the floor for
+ * those who do more.
  */
 
 import { type FileHandle, open } from 'node:fs/promises'
@@ -12,8 +14,8 @@ import { sharedPageMemory } from '@holdfast/api/page-memory'
 import type { FloorReply, FloorRequest } from './floor-worker.ts'
 
 const [port, directory, check] = process.argv.slice(2) as [string, string, string?]
-const blockSize = 1024 * 1024
-const depth = 4
+const pieceSize = (check ? 2 : 1) * 1024 * 1024
+const depth = 2
 
 const reader = check ? new Worker(new URL('./floor-worker.ts', import.meta.url)) : undefined
 const waiting: ((bytesRead: number) => void)[] = []
@@ -40,24 +42,24 @@ const sendFile = async (socket: Socket, file: FileHandle, from: number, buffers:
   socket.write(`HTTP/1.1 ${status}\r\nContent-Length: ${size - from}\r\n\r\n`)
   const reads: ReturnType<typeof readNext>[] = []
   const readNext = (buffer: Buffer, at: number) =>
-    reader ? readChecked(file, buffer, at) : file.read(buffer, 0, blockSize, at)
+    reader ? readChecked(file, buffer, at) : file.read(buffer, 0, pieceSize, at)
   let next = from
-  for (const buffer of buffers.slice(0, Math.ceil((size - from) / blockSize))) {
+  for (const buffer of buffers.slice(0, Math.ceil((size - from) / pieceSize))) {
     reads.push(readNext(buffer, next))
-    next += blockSize
+    next += pieceSize
   }
   for (let read = reads.shift(); read; read = reads.shift()) {
     const { buffer, bytesRead } = await read
     const bytes = buffer.subarray(0, bytesRead)
     await write(socket, bytes)
     if (next < size) reads.push(readNext(buffer, next))
-    next += blockSize
+    next += pieceSize
   }
 }
 
 /** One request and its reply after the other; requests have no bodies. */
 const serve = async (socket: Socket): Promise<void> => {
-  const buffers = Array.from({ length: depth }, () => Buffer.from(sharedPageMemory(blockSize)))
+  const buffers = Array.from({ length: depth }, () => Buffer.from(sharedPageMemory(pieceSize)))
   let head = ''
   for await (const chunk of socket) {
     head += chunk
