@@ -78,12 +78,12 @@ const run = (words: readonly string[]): Promise<Report> => {
     }
 
     /** What each client asks for, one after the other. */
-    const contest = (bytes: number, clients: (source: Source) => LoadRequest[][]) =>
+    const contest = (bytes: number, requestsOf: (source: Source) => LoadRequest[][]) =>
       sources.map((source) => ({
         name: source.name,
         run: () =>
           measured(source, async () => {
-            const { seconds } = await sendLoad(source.port, clients(source))
+            const { seconds } = await sendLoad(source.port, requestsOf(source))
             return { seconds, bytes }
           }),
       }))

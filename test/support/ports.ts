@@ -1,6 +1,6 @@
 /**
  * Ports for what tests start: below those that Linux gives to connections and to whoever asks for any port, where others
- * come and go. A port is this process's until it ends: between the moment that one is found free and the moment that a
+ * come and go, and above those that the scripts and the server itself have by default. A port is this process's until it ends: between the moment that one is found free and the moment that a
  * program listens there, no other test takes it. (A test that had lost its port to a server of another test took that one
  * for its own.)
  */
@@ -8,7 +8,7 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type ListenOptions } from 'node:net'
 
-const lowest = 12_000
+const lowest = 14_000
 const highest = 32_000
 const attempts = 100
 

@@ -121,6 +121,8 @@ export const startHoldfast = async (
           if (Date.now() > deadline) throw new Error(`blob ${blob} was never collected`)
           const { status } = await session.post('/admin/jobs/collect-blobs', { wait: 10 })
           if (status !== 200) throw new Error(`the collection answered ${status}`)
+          // The lease of its conversion may have a moment to go.
+          await sleep(100)
         }
       }
     },

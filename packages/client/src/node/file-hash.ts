@@ -1,5 +1,4 @@
 /** The SHA-512 of a file: in a thread, or without one where starting it would take longer than the hash. */
-
 import { createHash } from 'node:crypto'
 import { read } from 'node:fs'
 import { promisify } from 'node:util'

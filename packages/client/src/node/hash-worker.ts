@@ -2,7 +2,6 @@
  * The thread that hashes. It takes pieces of memory, or reads a file from where it stands up to where it is told,
  * so that neither reading nor hashing holds up the main thread. Messages are handled in order.
  */
-
 import { createHash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'

@@ -27,7 +27,7 @@ const maxQueue = 4
 interface Thread {
   readonly worker: Worker
   readonly calls: Map<number, { resolve(read: SummedBytes): void; reject(error: Error): void }>
-  /** Asked for since the last message, which goes when whoever asks has done so: a message costs as much as half a block. */
+  /** Asked for since the last message, which goes when whoever asks has done so: each message wakes a thread up. */
   asked: BlockRequest[]
 }
 

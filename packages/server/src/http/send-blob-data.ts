@@ -10,6 +10,7 @@
  * the start still gets a proper error. Damage further on breaks the connection: the reply is then shorter than its
  * Content-Length, and nobody can take it for whole.
  */
+import type { ServerResponse } from 'node:http'
 import { HoldfastError, isHoldfastError } from '@holdfast/api/errors'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { noteUse, openBlobFor, type ReadableBlob } from '../domain/blobs.ts'
@@ -65,6 +66,7 @@ export const sendBlobData = async (
     return reply
   }
   noteUse(parts, call.caller, blob.row.uuid)
+  const write = writerTo(reply.raw)
   // A client that takes no byte for so long is gone. As long as it takes some, it may take its time.
   reply.raw.setTimeout(parts.config.downloadStall * 1000, () => reply.raw.destroy())
   try {
@@ -74,7 +76,7 @@ export const sendBlobData = async (
       signal: call.signal,
       write: async (chunk) => {
         if (!reply.sent) begin()
-        await writeOut(reply, chunk)
+        await write(chunk)
         parts.metrics.sentBytes.inc(chunk.length)
       },
     })
@@ -91,19 +93,25 @@ export const sendBlobData = async (
   return reply
 }
 
-/** Settles when the bytes have left for the kernel, or never will: their memory may then be used again. */
-const writeOut = (reply: FastifyReply, chunk: Uint8Array): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const { raw } = reply
-    const onClose = () => reject(new Error('the client went away'))
-    raw.once('close', onClose)
-    raw.write(chunk, (error) => {
-      raw.off('close', onClose)
-      if (error) reject(error)
-      else resolve()
-    })
-    if (raw.destroyed) onClose()
+/** Makes writes that settle when the bytes have left for the kernel, or never will: their memory may then be used again. */
+const writerTo = (raw: ServerResponse): ((chunk: Uint8Array) => Promise<void>) => {
+  const underWay = new Set<(error: Error) => void>()
+  const gone = () => new Error('the client went away')
+  // One listener for all of them, not one for each: there is a write for every MiB.
+  raw.once('close', () => {
+    for (const reject of underWay) reject(gone())
   })
+  return (chunk) =>
+    new Promise((resolve, reject) => {
+      underWay.add(reject)
+      raw.write(chunk, (error) => {
+        underWay.delete(reject)
+        if (error) reject(error)
+        else resolve()
+      })
+      if (raw.destroyed) reject(gone())
+    })
+}
 
 /** Long enough to follow a redirect; the download itself may take longer. */
 const linkSeconds = 300
