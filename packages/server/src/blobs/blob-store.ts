@@ -1,4 +1,4 @@
-import type { SummedBytes } from './block-reader.ts'
+import type { SummedBytes } from './block-crcs.ts'
 
 /**
  * Where the bytes of blobs lie. A backend stores bytes under UUIDs and knows nothing of namespaces, digests,
@@ -86,7 +86,7 @@ export interface BlobReader {
    * `blob_damaged` when the medium fails.
    */
   read(target: Uint8Array, position: number): Promise<number>
-  /** The same, with the CRC-32 of the bytes. Absent where that can be had no better than by the caller. */
+  /** The same from a block's border, with the CRC-32 of each block. Absent where that can be had no better than by the caller. */
   readSummed?(target: Uint8Array, position: number): Promise<SummedBytes>
   /** May be repeated. */
   close(): Promise<void>

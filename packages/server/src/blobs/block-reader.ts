@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import type { SummedBytes } from './block-crcs.ts'
 import type { BlockReply, BlockRequest } from './block-worker.ts'
 
-/** Reads blocks of files together with their CRC-32, on threads of its own. */
+/** Reads blocks of files together with the CRC-32 of each, on threads of its own. */
 export interface BlockReader {
   /**
-   * Fills `target` from `position`: fewer bytes only at the end of the file. The descriptor must stay open meanwhile. Rejects
+   * Fills `target` from `position`, a block's border: fewer bytes only at the end of the file. The descriptor must stay open meanwhile. Rejects
    * when the system refuses, and when the thread ends; why is better asked by reading again.
    */
   read(fd: number, target: SharedBytes, position: number): Promise<SummedBytes>
@@ -15,20 +16,12 @@ export interface BlockReader {
 
 export type SharedBytes = Uint8Array<SharedArrayBuffer>
 
-export interface SummedBytes {
-  readonly count: number
-  /** CRC-32 of those bytes. */
-  readonly crc: number
-}
-
 /** What one download has under way stays on one thread. */
-const maxQueue = 4
+const maxQueue = 2
 
 interface Thread {
   readonly worker: Worker
   readonly calls: Map<number, { resolve(read: SummedBytes): void; reject(error: Error): void }>
-  /** Asked for since the last message, which goes when whoever asks has done so: each message wakes a thread up. */
-  asked: BlockRequest[]
 }
 
 /**
@@ -45,15 +38,13 @@ export const createBlockReader = (
 
   const start = (): Thread => {
     const worker = new Worker(new URL('./block-worker.ts', import.meta.url), { name: 'blocks', execArgv: [] })
-    const thread: Thread = { worker, calls: new Map(), asked: [] }
+    const thread: Thread = { worker, calls: new Map() }
     let cause: unknown
-    worker.on('message', (replies: BlockReply[]) => {
-      for (const { job, read, error } of replies) {
-        const call = thread.calls.get(job)
-        thread.calls.delete(job)
-        if (read) call?.resolve(read)
-        else call?.reject(new Error(error))
-      }
+    worker.on('message', ({ job, read, error }: BlockReply) => {
+      const call = thread.calls.get(job)
+      thread.calls.delete(job)
+      if (read) call?.resolve(read)
+      else call?.reject(new Error(error))
     })
     worker.on('error', (error) => {
       cause = error
@@ -74,14 +65,6 @@ export const createBlockReader = (
     return isFull ? start() : least!
   }
 
-  const ask = (thread: Thread, request: BlockRequest): void => {
-    if (thread.asked.push(request) > 1) return
-    queueMicrotask(() => {
-      thread.worker.postMessage(thread.asked satisfies BlockRequest[])
-      thread.asked = []
-    })
-  }
-
   return {
     read: (fd, target, position) =>
       new Promise((resolve, reject) => {
@@ -90,7 +73,7 @@ export const createBlockReader = (
         const job = nextJob++
         thread.calls.set(job, { resolve, reject })
         const { buffer, byteOffset, length } = target
-        ask(thread, { job, fd, buffer, byteOffset, length, position })
+        thread.worker.postMessage({ job, fd, buffer, byteOffset, length, position } satisfies BlockRequest)
       }),
     async close() {
       isClosed = true

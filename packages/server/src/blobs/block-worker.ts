@@ -5,10 +5,11 @@
  */
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
+import { blockSize } from '@holdfast/api/limits'
 import { crc32 } from '@node-rs/crc32'
-import type { SummedBytes } from './block-reader.ts'
+import type { SummedBytes } from './block-crcs.ts'
 
-/** The bytes from `position` of the file, into a part of `buffer`. */
+/** The bytes from `position` of the file, a block's border, into a part of `buffer`. */
 export interface BlockRequest {
   readonly job: number
   readonly fd: number
@@ -24,19 +25,27 @@ export interface BlockReply {
   readonly error?: string
 }
 
+/** A block is a multiple of it. */
 const stepSize = 128 * 1024
 
 const read = ({ fd, buffer, byteOffset, length, position }: BlockRequest): SummedBytes => {
   const target = new Uint8Array(buffer, byteOffset, length)
+  const crcs: number[] = []
   let count = 0
-  let crc = 0
   while (count < length) {
-    const got = readSync(fd, target, count, Math.min(stepSize, length - count), position + count)
+    const got = readSync(
+      fd,
+      target,
+      count,
+      Math.min(length - count, stepSize - (count % stepSize)),
+      position + count,
+    )
     if (got === 0) break
-    crc = crc32(target.subarray(count, count + got), crc)
+    const block = Math.floor(count / blockSize)
+    crcs[block] = crc32(target.subarray(count, count + got), crcs[block] ?? 0)
     count += got
   }
-  return { count, crc }
+  return { count, crcs }
 }
 
 const answer = (request: BlockRequest): BlockReply => {
@@ -48,6 +57,6 @@ const answer = (request: BlockRequest): BlockReply => {
   }
 }
 
-parentPort!.on('message', (requests: BlockRequest[]) =>
-  parentPort!.postMessage(requests.map(answer) satisfies BlockReply[]),
+parentPort!.on('message', (request: BlockRequest) =>
+  parentPort!.postMessage(answer(request) satisfies BlockReply),
 )

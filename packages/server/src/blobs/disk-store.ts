@@ -1,7 +1,7 @@
 import { dirname, join, relative } from 'node:path'
 import { HoldfastError } from '@holdfast/api/errors'
-import { crc32 } from '@node-rs/crc32'
 import type { BlobFacts, BlobReader, BlobStore } from './blob-store.ts'
+import { sumBlocks } from './block-crcs.ts'
 import type { BlockReader, SharedBytes } from './block-reader.ts'
 import { errnoOf, type FileOps, type OpenFile, realFiles } from './files.ts'
 import { storageError } from './free-space.ts'
@@ -208,8 +208,7 @@ const blobReader = (uuid: string, file: OpenFile, size: number, blocks?: BlockRe
             await blocks?.read(file.fd, target, position).catch(() => undefined)
           : undefined
       if (byThread) return byThread
-      const count = await read(target, position)
-      return { count, crc: crc32(target.subarray(0, count)) }
+      return sumBlocks(target.subarray(0, await read(target, position)))
     },
     close() {
       closed ??= file.close()

@@ -1,8 +1,8 @@
 import { HoldfastError } from '@holdfast/api/errors'
 import { blockSize } from '@holdfast/api/limits'
 import { sharedPageMemory } from '@holdfast/api/page-memory'
-import { crc32 } from '@node-rs/crc32'
 import type { BlobReader } from './blob-store.ts'
+import { type SummedBytes, sumBlocks } from './block-crcs.ts'
 
 export interface SendOptions {
   /** Stays open; no read is under way any more when `send` has settled. */
@@ -14,8 +14,8 @@ export interface SendOptions {
   /** CRC-32 of every block, 4 bytes big endian each. When given, no byte of a block goes out unchecked. */
   readonly blockSums?: Uint8Array | undefined
   /**
-   * Takes the next bytes, and those after them perhaps before these have left. The memory is used again once the promise has
-   * settled: for a socket, settle it in the callback of its `write`. A rejection ends the sending.
+   * Takes the next bytes. Their memory is used again once the promise has settled: for a socket, settle it in the callback of
+   * its `write`. A rejection ends the sending.
    */
   write(chunk: Uint8Array): Promise<void>
   readonly signal?: AbortSignal | undefined
@@ -32,8 +32,8 @@ export interface BlobSender {
 }
 
 export interface BlobSenderOptions {
-  /** Buffers of 1 MiB for reading ahead, in all downloads together. */
-  readonly maxAheadBuffers?: number
+  /** Buffers of 2 MiB for all downloads together, as long as there are no more downloads than that. */
+  readonly maxBuffers?: number
 }
 
 /** The cause of a `blob_damaged` found while reading. */
@@ -47,94 +47,74 @@ export class DamagedBlock extends Error {
   }
 }
 
-/** One block on its way. */
-interface Reading {
+/** Blocks that are read, and written, in one go: each costs a message to a thread and back, and a wait for the socket. */
+const pieceBlocks = 2
+
+/** Some bytes on their way. */
+interface Piece {
   readonly buffer: Buffer
-  /** The part of the block that was asked for. */
-  readonly wanted: Promise<Uint8Array>
+  /** Settles when nobody fills the buffer any more; never rejects. */
+  readonly reading: Promise<Reading>
 }
 
-/** Blocks that are read, and written, in one go; and how many such pieces a download has at hand. */
-interface Pace {
-  readonly blocks: number
-  readonly pieces: number
+interface Reading {
+  /** What was asked for, up to the first block that failed. */
+  readonly bytes: Uint8Array
+  readonly failure?: { readonly error: unknown }
 }
-
-/** A thread that reads and sums up is told of two blocks at a time, and both are written at once: each message wakes somebody up. */
-const summedPace: Pace = { blocks: 2, pieces: 2 }
-/** The fewer buffers, the more of their bytes are still in the processor's cache when they are written. */
-const plainPace: Pace = { blocks: 1, pieces: 2 }
 
 /**
- * Every download owns one buffer, so that slow consumers cannot starve others; only buffers for reading ahead come
- * out of the shared budget. Memory is thus bounded by live downloads, and flat for each.
+ * A few downloads have two buffers each, and read into one while the other is sent; more of them have one each. When even that
+ * would be too much they use the first block of theirs only: the memory of the rest is not taken before it is touched.
+ * So slow consumers cannot starve others, and memory is bounded by live downloads, and flat for each.
  */
-export const createBlobSender = ({ maxAheadBuffers = 12 }: BlobSenderOptions = {}): BlobSender => {
-  // Those of a busy moment's downloads too: what is dropped stays resident until V8 happens to collect it.
-  const keptBuffers = 2 * maxAheadBuffers
+export const createBlobSender = ({ maxBuffers = 16 }: BlobSenderOptions = {}): BlobSender => {
+  const maxReadingAhead = maxBuffers / 4
+  // All that there may be: what is dropped stays resident until V8 happens to collect it.
+  const keptBuffers = maxBuffers + maxReadingAhead
   const free: Buffer[] = []
-  let ahead = 0
+  let live = 0
+
+  const takeBuffer = (): Buffer => free.pop() ?? Buffer.from(sharedPageMemory(pieceBlocks * blockSize))
+  const giveBuffer = (buffer: Buffer): void => {
+    if (free.length < keptBuffers) free.push(buffer)
+  }
 
   const send = async ({ blob, offset, length, blockSums, write, signal }: SendOptions): Promise<number> => {
     const end = Math.min(blob.size, offset + length)
-    const lastBlock = Math.ceil(end / blockSize)
-    const pace = blockSums && blob.readSummed ? summedPace : plainPace
-    const pieces: Reading[][] = []
-    let next = Math.floor(offset / blockSize)
-    /** The first is the download's own, the others are on the budget. */
-    let held = 0
-
-    const takeBuffer = (): Buffer | undefined => {
-      if (held > 0 && ahead >= maxAheadBuffers) return undefined
-      if (held > 0) ahead++
-      held++
-      return free.pop() ?? Buffer.from(sharedPageMemory(blockSize))
-    }
-    const giveBuffer = (buffer: Buffer): void => {
-      held--
-      if (held > 0) ahead--
-      if (free.length < keptBuffers) free.push(buffer)
-    }
-    const startPiece = (): Reading[] => {
-      const piece: Reading[] = []
-      while (piece.length < pace.blocks && next < lastBlock) {
+    const pieces: Piece[] = []
+    let next = offset
+    const readAhead = (): void => {
+      const depth = live <= maxReadingAhead ? 2 : 1
+      const blocks = live <= maxBuffers ? pieceBlocks : 1
+      while (next < end && pieces.length < depth) {
+        const to = Math.min(end, (Math.floor(next / blockSize) + blocks) * blockSize)
         const buffer = takeBuffer()
-        if (!buffer) break
-        const wanted = readBlock(blob, next++, buffer, blockSums, offset, end)
-        // Looked at when its turn comes; until then a failure is nobody's unhandled rejection.
-        wanted.catch(() => {})
-        piece.push({ buffer, wanted })
-      }
-      return piece
-    }
-    const fill = (): void => {
-      while (pieces.length < pace.pieces) {
-        const piece = startPiece()
-        if (piece.length === 0) return
-        pieces.push(piece)
+        pieces.push({ buffer, reading: readPiece(blob, buffer, next, to, blockSums) })
+        next = to
       }
     }
 
     let sent = 0
+    live++
     try {
-      if (offset >= end) return 0
       for (;;) {
         signal?.throwIfAborted()
-        fill()
+        readAhead()
         const [piece] = pieces
         if (!piece) return sent
-        const { chunks, failure } = await readyBlocks(piece)
+        const { bytes, failure } = await piece.reading
         signal?.throwIfAborted()
-        await writeAll(chunks, write)
-        for (const chunk of chunks) sent += chunk.length
+        if (bytes.length > 0) await write(bytes)
+        sent += bytes.length
         if (failure) throw failure.error
         pieces.shift()
-        for (const { buffer } of piece) giveBuffer(buffer)
+        giveBuffer(piece.buffer)
       }
     } finally {
-      // Buffers go back only when no read fills them any more.
-      for (const { buffer, wanted } of pieces.flat()) {
-        await wanted.catch(() => {})
+      live--
+      for (const { buffer, reading } of pieces) {
+        await reading
         giveBuffer(buffer)
       }
     }
@@ -143,63 +123,55 @@ export const createBlobSender = ({ maxAheadBuffers = 12 }: BlobSenderOptions = {
   return { send }
 }
 
-/** The blocks before the first that failed, and its failure. */
-const readyBlocks = async (
-  piece: readonly Reading[],
-): Promise<{ chunks: Uint8Array[]; failure?: { error: unknown } }> => {
-  const chunks: Uint8Array[] = []
-  try {
-    for (const { wanted } of piece) chunks.push(await wanted)
-    return { chunks }
-  } catch (error) {
-    return { chunks, failure: { error } }
-  }
-}
-
-/** Begins all writes at once. Settles when nobody uses the memory any more; rejects with the first failure. */
-const writeAll = async (chunks: readonly Uint8Array[], write: SendOptions['write']): Promise<void> => {
-  const outcomes = await Promise.allSettled(chunks.map(write))
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-}
-
-/** Reads one block, or the wanted part of it when there is nothing to check it with. */
-const readBlock = async (
+/** Reads the bytes from `from` to `to`, with all of the blocks around them when there is something to check them with. */
+const readPiece = async (
   blob: BlobReader,
-  block: number,
   buffer: Buffer,
+  from: number,
+  to: number,
   blockSums: Uint8Array | undefined,
-  offset: number,
-  end: number,
-): Promise<Uint8Array> => {
-  const start = block * blockSize
-  const from = Math.max(offset, start)
-  const to = Math.min(end, start + blockSize)
-  const readFrom = blockSums ? start : from
-  const readTo = blockSums ? Math.min(blob.size, start + blockSize) : to
-  const bytes = buffer.subarray(0, readTo - readFrom)
-  const { count, crc } = await readBytes(blob, bytes, readFrom, blockSums !== undefined)
-  if (count < bytes.length) throw damaged(blob, block, `only ${count} of ${bytes.length} bytes`)
-  if (blockSums) {
-    if (blockSums.length < block * 4 + 4) throw damaged(blob, block, 'no checksum')
-    const expected = new DataView(blockSums.buffer, blockSums.byteOffset).getUint32(block * 4)
-    if (crc !== expected) throw damaged(blob, block, 'wrong checksum')
+): Promise<Reading> => {
+  const start = blockSums ? from - (from % blockSize) : from
+  const end = blockSums ? Math.min(blob.size, Math.ceil(to / blockSize) * blockSize) : to
+  const target = buffer.subarray(0, end - start)
+  try {
+    const read = blockSums
+      ? await readSummed(blob, target, start)
+      : { count: await blob.read(target, start), crcs: [] }
+    const damage = findDamage(read, start, end, blockSums)
+    if (!damage) return { bytes: target.subarray(from - start, to - start) }
+    const goodEnd = Math.max(from, damage.block * blockSize)
+    return {
+      bytes: target.subarray(from - start, goodEnd - start),
+      failure: { error: damaged(blob, damage) },
+    }
+  } catch (error) {
+    return { bytes: target.subarray(0, 0), failure: { error } }
   }
-  return bytes.subarray(from - readFrom, to - readFrom)
 }
 
-const readBytes = async (
-  blob: BlobReader,
-  bytes: Uint8Array,
-  position: number,
-  isSummed: boolean,
-): Promise<{ count: number; crc?: number }> => {
-  if (isSummed && blob.readSummed) return blob.readSummed(bytes, position)
-  const count = await blob.read(bytes, position)
-  return isSummed ? { count, crc: crc32(bytes.subarray(0, count)) } : { count }
+const readSummed = async (blob: BlobReader, target: Uint8Array, position: number): Promise<SummedBytes> =>
+  blob.readSummed?.(target, position) ?? sumBlocks(target.subarray(0, await blob.read(target, position)))
+
+/** The first block between `start` and `end` that is short, or not what its checksum says. */
+const findDamage = (
+  { count, crcs }: SummedBytes,
+  start: number,
+  end: number,
+  blockSums: Uint8Array | undefined,
+): DamagedBlock | undefined => {
+  const firstBlock = Math.floor(start / blockSize)
+  for (let block = firstBlock; block * blockSize < end; block++) {
+    const blockStart = Math.max(start, block * blockSize)
+    const expected = Math.min(end, (block + 1) * blockSize) - blockStart
+    const found = Math.max(0, Math.min(expected, start + count - blockStart))
+    if (found < expected) return new DamagedBlock(block, `only ${found} of ${expected} bytes`)
+    if (!blockSums) continue
+    if (blockSums.length < block * 4 + 4) return new DamagedBlock(block, 'no checksum')
+    const sum = new DataView(blockSums.buffer, blockSums.byteOffset).getUint32(block * 4)
+    if (crcs[block - firstBlock] !== sum) return new DamagedBlock(block, 'wrong checksum')
+  }
 }
 
-const damaged = (blob: BlobReader, block: number, what: string): HoldfastError =>
-  new HoldfastError('blob_damaged', {
-    detail: { blob_uuid: blob.uuid },
-    cause: new DamagedBlock(block, what),
-  })
+const damaged = (blob: BlobReader, cause: DamagedBlock): HoldfastError =>
+  new HoldfastError('blob_damaged', { detail: { blob_uuid: blob.uuid }, cause })

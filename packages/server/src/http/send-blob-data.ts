@@ -93,22 +93,19 @@ export const sendBlobData = async (
   return reply
 }
 
-/** Makes writes that settle when the bytes have left for the kernel, or never will: their memory may then be used again. */
+/**
+ * Makes writes, one at a time, that settle when the bytes have left for the kernel, or never will: their memory may then be used
+ * again.
+ */
 const writerTo = (raw: ServerResponse): ((chunk: Uint8Array) => Promise<void>) => {
-  const underWay = new Set<(error: Error) => void>()
+  let cut: ((error: Error) => void) | undefined
   const gone = () => new Error('the client went away')
-  // One listener for all of them, not one for each: there is a write for every MiB.
-  raw.once('close', () => {
-    for (const reject of underWay) reject(gone())
-  })
+  // One listener for all of them, not one for each: there are many.
+  raw.once('close', () => cut?.(gone()))
   return (chunk) =>
     new Promise((resolve, reject) => {
-      underWay.add(reject)
-      raw.write(chunk, (error) => {
-        underWay.delete(reject)
-        if (error) reject(error)
-        else resolve()
-      })
+      cut = reject
+      raw.write(chunk, (error) => (error ? reject(error) : resolve()))
       if (raw.destroyed) reject(gone())
     })
 }
