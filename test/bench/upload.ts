@@ -45,7 +45,7 @@ const run = (words: readonly string[]): Promise<Report> => {
     const file = await makeFile(path, size)
     const share = size / clients
 
-    const sendOne = async (peer: UploadPeer, bytes: number, after?: (upload: Upload) => Promise<void>) => {
+    const sendOne = async (peer: UploadPeer, bytes: number, after?: (upload: Upload) => Promise<number>) => {
       await stamp(file)
       const upload = { path, offset: 0, length: size, piece: bytes, name: nextName() }
       return send(peer, [upload], after)
@@ -149,24 +149,22 @@ export const bench: Bench = {
 let counter = 0
 const nextName = (): string => `upload-${++counter}`
 
-/** Stores files on a peer, measures it, and removes them. */
+/** Stores files on a peer, measures it and the seconds that `after` tells, and removes them. */
 const send = async (
   peer: UploadPeer | Holdfast,
   uploads: readonly Upload[],
-  after?: (upload: Upload) => Promise<void>,
+  after?: (upload: Upload) => Promise<number>,
 ): Promise<Sample> => {
   const requests = uploads.map((upload) => peer.requests(upload))
   const bytes = uploads.reduce((sum, { length }) => sum + length, 0)
   const sample = await measured(peer, async () => {
-    const { seconds } = await sendLoad(peer.port, requests)
-    const startedAt = performance.now()
-    if (after) for (const upload of uploads) await after(upload)
-    return { seconds: seconds + (performance.now() - startedAt) / 1000, bytes }
+    let { seconds } = await sendLoad(peer.port, requests)
+    if (after) for (const upload of uploads) seconds += await after(upload)
+    return { seconds, bytes }
   })
   await peer.clean()
   return sample
 }
 
-const syncFile = async ({ root }: Nginx, name: string): Promise<void> => {
-  await runCommand('sync', join(root, name))
-}
+const syncFile = async ({ root }: Nginx, name: string): Promise<number> =>
+  (await runCommand('sync', join(root, name))).seconds
