@@ -13,7 +13,7 @@ export interface FloorRequest {
 /** How many bytes were read. */
 export type FloorReply = number
 
-const stepSize = 128 * 1024
+const stepSize = 1024 * 1024
 
 parentPort!.on('message', ({ fd, memory, position }: FloorRequest) => {
   const target = new Uint8Array(memory)

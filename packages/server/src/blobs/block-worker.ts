@@ -1,5 +1,5 @@
 /**
- * The thread that reads blocks for downloads and makes their CRC-32. It reads a little and sums it up while it is in the core's own
+ * The thread that reads blocks for downloads and makes their CRC-32. It reads a block and sums it up while it is in the core's own
  * cache: the same bytes, summed up by the thread that sends them, would have to be fetched from another core first, which costs
  * more than the sum.
  */
@@ -25,27 +25,29 @@ export interface BlockReply {
   readonly error?: string
 }
 
-/** A block is a multiple of it. */
-const stepSize = 128 * 1024
-
 const read = ({ fd, buffer, byteOffset, length, position }: BlockRequest): SummedBytes => {
   const target = new Uint8Array(buffer, byteOffset, length)
   const crcs: number[] = []
   let count = 0
   while (count < length) {
-    const got = readSync(
-      fd,
-      target,
-      count,
-      Math.min(length - count, stepSize - (count % stepSize)),
-      position + count,
-    )
-    if (got === 0) break
-    const block = Math.floor(count / blockSize)
-    crcs[block] = crc32(target.subarray(count, count + got), crcs[block] ?? 0)
-    count += got
+    const block = target.subarray(count, count + blockSize)
+    const found = readFully(fd, block, position + count)
+    if (found > 0) crcs.push(crc32(block.subarray(0, found)))
+    count += found
+    if (found < block.length) break
   }
   return { count, crcs }
+}
+
+/** Fewer bytes than there is room for only at the end of the file. */
+const readFully = (fd: number, target: Uint8Array, position: number): number => {
+  let count = 0
+  while (count < target.length) {
+    const got = readSync(fd, target, count, target.length - count, position + count)
+    if (got === 0) break
+    count += got
+  }
+  return count
 }
 
 const answer = (request: BlockRequest): BlockReply => {
