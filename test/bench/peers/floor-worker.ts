@@ -1,4 +1,4 @@
-/** The thread of `floor-server.ts` that reads a block in steps and makes its CRC-32, and compares it with nothing. */
+/** The thread of `floor-server.ts` that reads blocks and sums them up, and compares the sums with nothing. */
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { crc32 } from '@node-rs/crc32'

@@ -86,7 +86,7 @@ export interface BlobReader {
    * `blob_damaged` when the medium fails.
    */
   read(target: Uint8Array, position: number): Promise<number>
-  /** The same from a block's border, with the CRC-32 of each block. Absent where that can be had no better than by the caller. */
+  /** The same, with checksums: those of blocks when `position` is where one begins. Absent where they can be had no better than by the caller. */
   readSummed?(target: Uint8Array, position: number): Promise<SummedBytes>
   /** May be repeated. */
   close(): Promise<void>

@@ -1,7 +1,7 @@
 import { blockSize } from '@holdfast/api/limits'
 import { crc32 } from '@node-rs/crc32'
 
-/** What was read, with the CRC-32 of each block in it: the bytes begin at a block's border, and the last block may be short. */
+/** What was read, with the CRC-32 of every `blockSize` bytes of it, counted from the first; the last may be fewer. */
 export interface SummedBytes {
   readonly count: number
   readonly crcs: readonly number[]

@@ -6,7 +6,7 @@ import type { BlockReply, BlockRequest } from './block-worker.ts'
 /** Reads blocks of files together with the CRC-32 of each, on threads of its own. */
 export interface BlockReader {
   /**
-   * Fills `target` from `position`, a block's border: fewer bytes only at the end of the file. The descriptor must stay open meanwhile. Rejects
+   * Fills `target` from `position`: fewer bytes only at the end of the file. The descriptor must stay open meanwhile. Rejects
    * when the system refuses, and when the thread ends; why is better asked by reading again.
    */
   read(fd: number, target: SharedBytes, position: number): Promise<SummedBytes>

@@ -9,7 +9,7 @@ import { blockSize } from '@holdfast/api/limits'
 import { crc32 } from '@node-rs/crc32'
 import type { SummedBytes } from './block-crcs.ts'
 
-/** The bytes from `position` of the file, a block's border, into a part of `buffer`. */
+/** The bytes from `position` of the file, into a part of `buffer`. */
 export interface BlockRequest {
   readonly job: number
   readonly fd: number

@@ -68,6 +68,16 @@ const receive = async (
   }
 }
 
+/** Whoever comes waits until as many have come. */
+const meetingOf = (count: number): (() => Promise<void>) => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let missing = count
+  return () => {
+    if (--missing === 0) resolve()
+    return promise
+  }
+}
+
 describe('sending a blob', () => {
   test('any range is right, checked or not', async () => {
     const place = fc.oneof(
@@ -84,15 +94,25 @@ describe('sending a blob', () => {
   })
 
   test('many at once are all right, and take less memory each', async () => {
-    const longestOf = async (count: number): Promise<number> => {
-      const received = Array.from({ length: count }, (): Uint8Array[] => [])
-      const all = await Promise.all(received.map((chunks) => receive(uuid, { blockSums: sums }, chunks)))
+    /** Each waits for all before its first three pieces are taken, so that the third is asked for when all have begun. */
+    const thirdPieces = async (count: number): Promise<Set<number>> => {
+      const meetings = Array.from({ length: 3 }, () => meetingOf(count))
+      const thirds = new Set<number>()
+      const all = await Promise.all(
+        Array.from({ length: count }, () => {
+          const received: Uint8Array[] = []
+          const write = async (chunk: Uint8Array) => {
+            await meetings[received.length]?.()
+            if (received.push(Buffer.from(chunk)) === 3) thirds.add(chunk.length)
+          }
+          return receive(uuid, { blockSums: sums, write }, received)
+        }),
+      )
       for (const bytes of all) expect(bytes.equals(content)).toBe(true)
-      // What was asked for before all of them had begun may be longer.
-      return Math.max(...received.flatMap((chunks) => chunks.slice(2).map(({ length }) => length)))
+      return thirds
     }
-    expect(await longestOf(4)).toBe(2 * blockSize)
-    expect(await longestOf(12)).toBe(blockSize)
+    expect(await thirdPieces(4)).toEqual(new Set([2 * blockSize]))
+    expect(await thirdPieces(12)).toEqual(new Set([blockSize]))
   })
 
   test('no byte of a bad block goes out, those before do', async () => {
