@@ -41,11 +41,12 @@ suite() {
   } 9>"$work/lock"
 }
 
-# complaints LOG: what a log says went wrong, as every suite's runner says it, and how it ended; told again at the very end.
+# complaints LOG: what a log says went wrong, as every suite's runner says it, and how it ended. Told again at the very
+# end, and short, because often only the end of a long output is kept.
 complaints() {
-  grep -nE -A 6 '^ *(VIOLATION|violation|FAIL|FAILED|not ok|E  )|(Error|error):|^ *[×✗]' "$1" | cut -c1-300 | head -n 60
+  grep -nE -A 3 '^ *(VIOLATION|violation|FAIL|FAILED|not ok|E  )|(Error|error):|^ *[×✗]' "$1" | cut -c1-200 | head -n 10
   echo '...'
-  tail -n 12 "$1" | cut -c1-300
+  tail -n 3 "$1" | cut -c1-200
 }
 
 # counted COMMAND...: for a command that is one check.
@@ -141,7 +142,8 @@ lane_scale_out &
 wait
 alone
 
-[ ! -e "$work/failures" ] || cat "$work/failures"
 printf '\n'
-awk -F '\t' '{ printf "%-32s %6d passed %6d failed %6d s\n", $1, $2, $3, $4; passed += $2; failed += $3 }
-  END { printf "\n%d passed, %d failed\n", passed, failed; exit failed > 0 }' "$work/results"
+awk -F '\t' '{ printf "%-32s %6d passed %6d failed %6d s\n", $1, $2, $3, $4 }' "$work/results"
+[ ! -e "$work/failures" ] || cat "$work/failures"
+awk -F '\t' '{ passed += $2; failed += $3 } END { printf "\n%d passed, %d failed\n", passed, failed; exit failed > 0 }' \
+  "$work/results"

@@ -50,9 +50,10 @@ const until = async (holds: () => Promise<boolean>): Promise<void> => {
 }
 
 describe('failing disks', () => {
-  /** The real files, but `fails` may throw before a step or write only a part. */
+  /** The real files, but `fails` may throw before a step or write only a part; `synced` is told of every sync that went well. */
   const faulty = (
     fails: (step: 'write' | 'sync' | 'truncate', path: string, bytes: number) => void,
+    synced: (path: string) => Promise<void> | void = () => {},
   ): FileOps => ({
     ...realFiles,
     async open(path, how) {
@@ -71,6 +72,7 @@ describe('failing disks', () => {
         async sync() {
           fails('sync', path, 0)
           await file.sync()
+          await synced(path)
         },
         async truncate(size) {
           fails('truncate', path, size)
@@ -188,9 +190,17 @@ describe('failing disks', () => {
   test('a client that names its offset is told of what a failed flush took, and goes on from there', async () => {
     let broken = false
     const warnings: string[] = []
-    const files = faulty((step) => {
-      if (broken && step === 'sync') throw error('EIO')
-    })
+    let [begun, ended] = [0, 0]
+    const files = faulty(
+      (step, path) => {
+        if (step !== 'sync') return
+        if (broken) throw error('EIO')
+        if (path.endsWith('.data')) begun++
+      },
+      (path) => {
+        if (path.endsWith('.state')) ended++
+      },
+    )
     const uploads = await open({
       files,
       onWarning: (message) => warnings.push(message),
@@ -200,10 +210,10 @@ describe('failing disks', () => {
     const at = (expectedOffset: number) => ({ mode: 'conditional', expectedOffset }) as const
     await uploads.create(uuid)
     await uploads.append(uuid, chunks(first), at(0))
-    await until(async () => (await uploads.status(uuid))!.durableSize > 0)
+    // A flush still under way would be the only one: none is begun beside it, and none would fail.
+    await until(async () => begun > 0 && ended === begun)
     broken = true
-    // Refused when the flush that fails is one for the first half.
-    await uploads.append(uuid, chunks(second), at(first.length)).catch(() => {})
+    await uploads.append(uuid, chunks(second), at(first.length))
     await until(async () => warnings.length > 0)
     broken = false
     const { size } = (await uploads.status(uuid))!
