@@ -15,7 +15,7 @@ import { startNginx } from './peers/nginx.ts'
 import type { Peer } from './peers/peer.ts'
 import { cpuRatio, memoryOutcome, type Outcome, type Report, type Sample, speedRatio } from './report.ts'
 import { playRounds, samplesOf } from './rounds.ts'
-import { makeFile, sha512Of } from './source-file.ts'
+import { copyAnew, makeFile, sha512Of } from './source-file.ts'
 import { wrk } from './wrk.ts'
 
 const clients = 16
@@ -63,12 +63,19 @@ const run = (words: readonly string[]): Promise<Report> => {
     ]
     console.log([checking, nginx, bare].map(({ description }) => description).join('; '))
     const stored = [await store(checking, paths, size), await store(trusting, paths, size)] as const
-    // The very same file for everybody: where its pages lie in memory decides as much as a fifth.
-    const [{ file: whole }, { file: another }] = stored
-    for (const path of [another, join(nginx.root, 'whole'), join(bare.root, 'whole')]) {
-      await rm(path, { force: true })
-      await link(whole, path)
+    // The very same file for everybody, and another in each round: where its pages lie in memory decides as much as a fifth,
+    // and for some more than for others.
+    const places = [...stored.map(({ file }) => file), join(nginx.root, 'whole'), join(bare.root, 'whole')]
+    const beforeRound = async () => {
+      const fresh = join(directory, 'fresh')
+      await copyAnew(paths.whole, fresh)
+      for (const place of places) {
+        await rm(place, { force: true })
+        await link(fresh, place)
+      }
+      await rm(fresh)
     }
+    await beforeRound()
     for (const { root } of [nginx, bare]) await copyFile(paths.small, join(root, 'small'))
     const bareNode = plain(bare)
     const sources: Source[] = [...stored, plain(nginx), bareNode, ...floors.map(plain)]
@@ -102,11 +109,13 @@ const run = (words: readonly string[]): Promise<Report> => {
         tasks.whole,
         rounds,
         contest(sources, size * repeats, ({ whole }) => inTurn(whole)),
+        { beforeRound },
       )),
       ...(await playRounds(
         tasks.half,
         rounds,
         contest(ranged, (size / 2) * repeats, (source) => inTurn(source.from(size / 2))),
+        { beforeRound },
       )),
       ...(await playRounds(
         tasks.many,
@@ -114,6 +123,7 @@ const run = (words: readonly string[]): Promise<Report> => {
         contest(ranged, (size / 4) * clients, (source) =>
           Array.from({ length: clients }, () => [source.from((size / 4) * 3)]),
         ),
+        { beforeRound },
       )),
       ...(await playRounds(
         tasks.small,

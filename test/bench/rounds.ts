@@ -8,19 +8,27 @@ export interface Contestant {
   run(round: number): Promise<Sample>
 }
 
+/** What is done besides, and not measured. */
+export interface Preparations {
+  /** Before the first measurement of a round. */
+  beforeRound?(): Promise<void>
+  /** Last before each measurement. */
+  prepare?(): Promise<void>
+}
+
 /**
  * Lets each contestant do a task once a round, in an order that moves on with every round, after one round that does
  * not count. Before every measurement what is dirty in memory is written to the disk: nobody pays for another.
- * `prepare` comes after that, last before each measurement.
  */
 export const playRounds = async (
   task: string,
   rounds: number,
   contestants: readonly Contestant[],
-  prepare?: () => Promise<void>,
+  { beforeRound, prepare }: Preparations = {},
 ): Promise<Figure[]> => {
   const samples = contestants.map((): Sample[] => [])
   for (let round = -1; round < rounds; round++) {
+    await beforeRound?.()
     for (let turn = 0; turn < contestants.length; turn++) {
       const which = (turn + round + 1) % contestants.length
       const contestant = contestants[which]!

@@ -1,7 +1,8 @@
 /** The files that benchmarks send: bytes that do not repeat, made new when a server must not know them. */
 import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
 import { MiB } from './bench.ts'
 
 const stampBytes = 64
@@ -15,6 +16,12 @@ export const makeFile = async (path: string, size: number): Promise<FileHandle> 
     await file.write(block, 0, Math.min(MiB, size - at), at)
   }
   return file
+}
+
+/** The same bytes in other memory: a new file, written as `makeFile` and a store write theirs. */
+export const copyAnew = async (from: string, to: string): Promise<void> => {
+  const source = createReadStream(from, { highWaterMark: MiB })
+  await pipeline(source, createWriteStream(to, { flags: 'wx', highWaterMark: MiB }))
 }
 
 /** Makes the content from `offset` on new to every server. */

@@ -80,13 +80,13 @@ const run = (words: readonly string[]): Promise<Report> => {
           ...others.filter(({ takesPieces }) => takesPieces).map(pieces),
           ...floorContestants(directory, path, size),
         ],
-        prepare,
+        { prepare },
       )),
       ...(await playRounds(
         many,
         rounds,
         [holdfast, nginx, ...others].map((peer) => ({ name: peer.name, run: () => sendMany(peer) })),
-        prepare,
+        { prepare },
       )),
     ]
     await file.close()
