@@ -13,8 +13,16 @@ import { startBareNode, startFloor } from './peers/bare-node.ts'
 import { type Holdfast, startHoldfast } from './peers/holdfast.ts'
 import { startNginx } from './peers/nginx.ts'
 import type { Peer } from './peers/peer.ts'
-import { cpuRatio, memoryOutcome, type Outcome, type Report, type Sample, speedRatio } from './report.ts'
-import { playRounds, samplesOf } from './rounds.ts'
+import {
+  cpuRatio,
+  type Figure,
+  memoryOutcome,
+  type Outcome,
+  type Report,
+  type Sample,
+  speedRatio,
+} from './report.ts'
+import { joinFigures, playRounds, samplesOf } from './rounds.ts'
 import { copyAnew, makeFile, sha512Of } from './source-file.ts'
 import { wrk } from './wrk.ts'
 
@@ -26,7 +34,8 @@ const smallSize = 4096
 
 const options: Options = {
   size: ['1GiB', 'size of the file'],
-  rounds: ['5', 'measurements of each figure, of which the median counts'],
+  rounds: ['5', 'measurements of each figure after each start; the median of all counts'],
+  starts: ['1', 'times that all servers are started'],
   seconds: ['3', 'length of a measurement of small downloads'],
 }
 const short = { size: '16MiB', rounds: '1', seconds: '1' }
@@ -39,12 +48,28 @@ interface Source extends Peer {
   from(offset: number): LoadRequest
 }
 
-const run = (words: readonly string[]): Promise<Report> => {
+/** What is measured, in words. */
+const tasksOf = (size: number) => ({
+  whole: `${repeats} downloads of ${describeSize(size)}`,
+  half: `${repeats} of the second half`,
+  many: `${clients} downloads of ${describeSize(size / 4)} at once`,
+  small: `downloads of ${describeSize(smallSize)}`,
+})
+
+const run = async (words: readonly string[]): Promise<Report> => {
   const values = parseOptions(options, short, words)
-  return withDirectory(async (directory, closing) => {
-    const size = parseSize(values.size!)
-    const rounds = Number(values.rounds)
-    const seconds = Number(values.seconds)
+  const size = parseSize(values.size!)
+  const sets: Figure[][] = []
+  // Which memory a server has got for its buffers stays with it, and decides as much as a file's place does.
+  for (let start = 0; start < Number(values.starts); start++)
+    sets.push(await measure(size, Number(values.rounds), Number(values.seconds)))
+  const figures = joinFigures(sets)
+  return { figures, outcomes: outcomesOf(figures, size) }
+}
+
+/** Starts all servers and measures everything. */
+const measure = (size: number, rounds: number, seconds: number): Promise<Figure[]> =>
+  withDirectory(async (directory, closing) => {
     const paths = { whole: join(directory, 'source'), small: join(directory, 'small') }
     await (await makeFile(paths.whole, size)).close()
     await (await makeFile(paths.small, smallSize)).close()
@@ -98,13 +123,8 @@ const run = (words: readonly string[]): Promise<Report> => {
           }),
       }))
     const inTurn = (request: LoadRequest): LoadRequest[][] => [Array.from({ length: repeats }, () => request)]
-    const tasks = {
-      whole: `${repeats} downloads of ${describeSize(size)}`,
-      half: `${repeats} of the second half`,
-      many: `${clients} downloads of ${describeSize(size / 4)} at once`,
-      small: `downloads of ${describeSize(smallSize)}`,
-    }
-    const figures = [
+    const tasks = tasksOf(size)
+    return [
       ...(await playRounds(
         tasks.whole,
         rounds,
@@ -134,33 +154,34 @@ const run = (words: readonly string[]): Promise<Report> => {
         })),
       )),
     ]
-    const of = (task: keyof typeof tasks, name: string) => samplesOf(figures, tasks[task], name)
-    const ours = ['holdfast', 'holdfast, no checks']
-    return {
-      figures,
-      outcomes: [
-        speedRatio('whole, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atLeast: 1 }),
-        cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
-        speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
-        cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
-        ...floorRatios('whole', (name) => of('whole', name)),
-        ...floorRatios('16 at once', (name) => of('many', name)),
-        speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
-        speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx')),
-        speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
-          atLeast: 0.8,
-        }),
-        speedRatio('16 at once, checks / nginx', of('many', ours[0]!), of('many', 'nginx'), { atLeast: 0.8 }),
-        speedRatio('small, checks / nginx', of('small', ours[0]!), of('small', 'nginx')),
-        speedRatio('small, checks / bare node', of('small', ours[0]!), of('small', 'bare node')),
-        memoryOutcome(
-          'peak RSS in downloads',
-          figures.filter(({ contestant }) => ours.includes(contestant)).flatMap(({ samples }) => samples),
-          { atMost: 250 },
-        ),
-      ],
-    }
   })
+
+/** What the figures say: the targets, and how near the floors come to nginx. */
+const outcomesOf = (figures: readonly Figure[], size: number): Outcome[] => {
+  const tasks = tasksOf(size)
+  const of = (task: keyof typeof tasks, name: string) => samplesOf(figures, tasks[task], name)
+  const ours = ['holdfast', 'holdfast, no checks']
+  return [
+    speedRatio('whole, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atLeast: 1 }),
+    cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
+    speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
+    cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
+    ...floorRatios('whole', (name) => of('whole', name)),
+    ...floorRatios('16 at once', (name) => of('many', name)),
+    speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
+    speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx')),
+    speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
+      atLeast: 0.8,
+    }),
+    speedRatio('16 at once, checks / nginx', of('many', ours[0]!), of('many', 'nginx'), { atLeast: 0.8 }),
+    speedRatio('small, checks / nginx', of('small', ours[0]!), of('small', 'nginx')),
+    speedRatio('small, checks / bare node', of('small', ours[0]!), of('small', 'bare node')),
+    memoryOutcome(
+      'peak RSS in downloads',
+      figures.filter(({ contestant }) => ours.includes(contestant)).flatMap(({ samples }) => samples),
+      { atMost: 250 },
+    ),
+  ]
 }
 
 /** How near to nginx anybody comes on Node, and how near to that ours is. */

@@ -43,6 +43,14 @@ export const playRounds = async (
   return contestants.map(({ name }, which) => ({ task, contestant: name, samples: samples[which]! }))
 }
 
+/** The same figures of several runs as if they were one. */
+export const joinFigures = ([first = [], ...others]: readonly (readonly Figure[])[]): Figure[] =>
+  first.map(({ task, contestant, samples }) => ({
+    task,
+    contestant,
+    samples: [...samples, ...others.flatMap((figures) => samplesOf(figures, task, contestant))],
+  }))
+
 /** The samples of one contestant. */
 export const samplesOf = (
   figures: readonly Figure[],
