@@ -25,6 +25,8 @@ export default defineConfig({
   test: {
     testTimeout,
     hookTimeout: testTimeout,
+    // Polls wait for something that a busy machine may be slow to do; the default is one second.
+    expect: { poll: { timeout: 20_000 } },
     maxWorkers: 3,
     // Tests keep what they make to themselves, so files may share loaded modules: loading them anew took a third of the time.
     isolate: false,

@@ -9,7 +9,9 @@ export HOLDFAST_DATA_DIR=$work/store HOLDFAST_LISTEN=127.0.0.1:${PORT:-13917} HO
 npm start >"$work/output" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 100); do
+# However long a busy machine takes to start it, but not longer than it lives.
+for _ in $(seq 600); do
+  kill -0 $server 2>/dev/null || break
   [ -e "$work/store/client.json" ] && curl -sf "http://$HOLDFAST_LISTEN/readyz" >/dev/null && break
   sleep 0.1
 done

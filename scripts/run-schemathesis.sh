@@ -12,7 +12,8 @@ HOLDFAST_DATA_DIR=$work/store HOLDFAST_LISTEN=127.0.0.1:$port HOLDFAST_LOG_LEVEL
   node packages/server/src/main.js >"$work/output" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 100); do
+for _ in $(seq 600); do
+  kill -0 $server 2>/dev/null || break
   curl -sf "http://127.0.0.1:$port/readyz" >/dev/null && break
   sleep 0.1
 done

@@ -134,13 +134,14 @@ test('kill -9 loses nothing that was acknowledged', async () => {
 })
 
 test('SIGTERM lets a request in flight finish, and ends within a bounded time when one hangs', async () => {
-  const server = await startServer({ settings: { HOLDFAST_SHUTDOWN_TIMEOUT: '2' } })
+  const server = await startServer({ settings: { HOLDFAST_SHUTDOWN_TIMEOUT: '20' } })
   const session = await login(server.url, 'system', server.systemKey)
   const uuid = await upload(session, 'start')
   const head = (length: number) =>
     `POST /upload/${uuid} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${session.token}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`
-  const slow = sendRaw(server.url, [head(6), 'abc', 'def'], { pauseMs: 400 })
-  await sleep(200)
+  const slow = sendRaw(server.url, [head(6), 'abc', 'def'], { pauseMs: 1000 })
+  // Long enough for a busy machine to have taken the request up, and not so long that it is over.
+  await sleep(700)
   const ended = server.stop()
   expect((await slow)?.body).toBe('11')
   expect(await ended).toBe(0)
@@ -176,7 +177,7 @@ test('a server with a certificate speaks HTTPS, reads it again at SIGHUP, and re
   await copyFile(first!.key, settings.HOLDFAST_TLS_KEY)
   const { child, output } = spawnServer(settings)
   try {
-    await expect.poll(output, { timeout: 20_000 }).toContain(`Holdfast listens at https://127.0.0.1:${port}`)
+    await expect.poll(output, { timeout: 50_000 }).toContain(`Holdfast listens at https://127.0.0.1:${port}`)
     await copyFile(second!.key, settings.HOLDFAST_TLS_KEY)
     await copyFile(second!.cert, settings.HOLDFAST_TLS_CERT)
     child.kill('SIGHUP')
@@ -188,7 +189,7 @@ test('a server with a certificate speaks HTTPS, reads it again at SIGHUP, and re
         )
         asked.on('error', resolve).end()
       })
-    await expect.poll(ask, { timeout: 10_000 }).toBe(200)
+    await expect.poll(ask, { timeout: 50_000 }).toBe(200)
   } finally {
     child.kill('SIGTERM')
     await once(child, 'exit')

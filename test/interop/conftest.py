@@ -66,7 +66,7 @@ class Server:
         self.log = open(str(self.data_dir) + '.log', 'a')
         self.process = subprocess.Popen([NODE, *PROGRAM], cwd=ROOT, env=env, start_new_session=True,
                                         stdout=self.log, stderr=self.log)
-        deadline = time.time() + 30 * NODES
+        deadline = time.time() + 60 * NODES
         while True:
             try:
                 urllib.request.urlopen(self.url + '/readyz', timeout=1)

@@ -63,7 +63,7 @@ def test_reuse_by_checksum(system):
     assert again['blob_uuid'] == blob['uuid']
     assert system.get_blob_by_sha512('0' * 128) is None
     assert system.get_blob_hash(blob['uuid'], 'sha512') == blob['sha512']
-    for _ in range(100):
+    for _ in range(600):
         if system.get_blob_hash(blob['uuid'], 'sha256'):
             break
         time.sleep(0.1)

@@ -144,7 +144,7 @@ def test_cache_fetches_a_url(cli, tmp_path):
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         cli.run('artifact', 'cache', 'http://127.0.0.1:%d/remote.img' % web.server_port, '--shared')
-        for _ in range(100):
+        for _ in range(600):
             a = cli.json('artifact', 'show', 'remote.img')
             if a['state'] != 'initial':
                 break

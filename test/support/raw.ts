@@ -18,7 +18,7 @@ export const sendRaw = async (
   {
     cut = false,
     pauseMs = 0,
-    timeoutMs = 5000,
+    timeoutMs = 20_000,
     until,
   }: { cut?: boolean; pauseMs?: number; timeoutMs?: number; until?: RegExp } = {},
 ): Promise<RawAnswer | undefined> => {

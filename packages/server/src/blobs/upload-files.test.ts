@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   // The hash may still be at work on the last ones.
-  await vi.waitFor(() => expect(hash.slots.free, 'slots given back').toBe(8))
+  await vi.waitFor(() => expect(hash.slots.free, 'slots given back').toBe(8), 20_000)
   await rm(dataDir, { recursive: true, force: true })
 })
 
