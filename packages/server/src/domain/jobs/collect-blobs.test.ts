@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import type { Parts } from '../../parts.ts'
 import { callerOf, createTestParts, type TestParts } from '../../test-parts.ts'
 import { blobPath, blobRow, makeNamespaces, refer, storeBlob } from '../blob-fixture.ts'
 import { findBlobByHash } from '../find-blob.ts'
@@ -86,10 +87,18 @@ test('a reference that comes between the look and the transaction saves the blob
   await using parts = await setUp()
   const { uuid } = await orphan(parts)
   parts.clock.advance(grace)
-  // Writes keep their order: this one is asked for before collection asks for its own, and after it has looked.
-  const collecting = collectBlobs(parts, never)
-  const referring = refer(parts, 'alice', 'just in time', uuid)
-  await Promise.all([collecting, referring])
+  // What collection writes first is the state of the blobs that it has found due.
+  let referring: Promise<unknown> | undefined
+  const db: Parts['db'] = {
+    ...parts.db,
+    async write(work) {
+      referring ??= refer(parts, 'alice', 'just in time', uuid)
+      await referring
+      return parts.db.write(work)
+    },
+  }
+  expect(await collectBlobs({ ...parts, db }, never)).toMatchObject({ collected: 0 })
+  expect(referring).toBeDefined()
   const { state } = await blobRow(parts, uuid)
   const references = await parts.db.read
     .selectFrom('versions')
