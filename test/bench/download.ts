@@ -60,7 +60,7 @@ const run = async (words: readonly string[]): Promise<Report> => {
   const values = parseOptions(options, short, words)
   const size = parseSize(values.size!)
   const sets: Figure[][] = []
-  // Which memory a server has got for its buffers stays with it, and decides as much as a file's place does.
+  // Which memory a server has got for its buffers stays with it, so more rounds do not show what another would do.
   for (let start = 0; start < Number(values.starts); start++)
     sets.push(await measure(size, Number(values.rounds), Number(values.seconds)))
   const figures = joinFigures(sets)

@@ -53,7 +53,7 @@ describe('failing disks', () => {
   /** The real files, but `fails` may throw before a step or write only a part; `synced` is told of every sync that went well. */
   const faulty = (
     fails: (step: 'write' | 'sync' | 'truncate', path: string, bytes: number) => void,
-    synced: (path: string) => Promise<void> | void = () => {},
+    synced: (path: string) => void = () => {},
   ): FileOps => ({
     ...realFiles,
     async open(path, how) {
@@ -72,7 +72,7 @@ describe('failing disks', () => {
         async sync() {
           fails('sync', path, 0)
           await file.sync()
-          await synced(path)
+          synced(path)
         },
         async truncate(size) {
           fails('truncate', path, size)
