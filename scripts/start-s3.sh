@@ -85,12 +85,16 @@ swift_server() {
 
 swift_proxy() {
   swift_default "$1"
+  # Its half a second for a connection is short on a busy machine, and after ten failures it would not ask the only
+  # replica for a minute.
   cat <<END
 [pipeline:main]
 pipeline = catch_errors cache s3api tempauth bulk slo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+conn_timeout = 10
+error_suppression_limit = 1000000
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:cache]

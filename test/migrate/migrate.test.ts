@@ -210,8 +210,9 @@ test(
   async () => {
     const scaled = await makePlace('killed', 'postgres', 's3')
     let kills = 0
-    // From the first moments on, a little later each time, until nobody is in time to kill it.
-    for (let delayMs = 600; ; delayMs += 300) {
+    // From before its first work on, a little later each time, until nobody is in time to kill it. A tenth later: fixed
+    // steps would be too few on a fast machine and too many on a slow one.
+    for (let delayMs = 400; ; delayMs *= 1.1) {
       const { child, ended } = migrate(embedded, scaled)
       const timer = setTimeout(() => child.kill('SIGKILL'), delayMs)
       const { code, stderr } = await ended

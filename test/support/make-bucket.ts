@@ -1,10 +1,22 @@
-/** Makes a bucket unless it is there: `node make-bucket.ts URL BUCKET`, credentials as the SDK finds them. */
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+/**
+ * Makes a bucket unless it is there: `node make-bucket.ts URL BUCKET`, credentials as the SDK finds them. Waits half a
+ * minute for a server that has a port but cannot work yet: Swift's proxy then answers 503.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CreateBucketCommand, S3Client, S3ServiceException } from '@aws-sdk/client-s3'
 
 const [endpoint, Bucket] = process.argv.slice(2) as [string, string]
 const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
-try {
-  await client.send(new CreateBucketCommand({ Bucket }))
-} catch (error) {
-  if (!['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes((error as Error).name)) throw error
+const deadline = Date.now() + 30_000
+const make = async (): Promise<void> => {
+  try {
+    await client.send(new CreateBucketCommand({ Bucket }))
+  } catch (error) {
+    if (!(error instanceof S3ServiceException)) throw error
+    if (['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes(error.name)) return
+    if (error.$metadata.httpStatusCode !== 503 || Date.now() > deadline) throw error
+    await sleep(200)
+    await make()
+  }
 }
+await make()
