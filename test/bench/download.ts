@@ -36,6 +36,7 @@ const options: Options = {
   size: ['1GiB', 'size of the file'],
   rounds: ['5', 'measurements of each figure after each start; the median of all counts'],
   starts: ['1', 'times that all servers are started'],
+  tasks: ['whole,half,many,small', 'which of these'],
   seconds: ['3', 'length of a measurement of small downloads'],
 }
 const short = { size: '16MiB', rounds: '1', seconds: '1' }
@@ -48,8 +49,10 @@ interface Source extends Peer {
   from(offset: number): LoadRequest
 }
 
+type Task = 'whole' | 'half' | 'many' | 'small'
+
 /** What is measured, in words. */
-const tasksOf = (size: number) => ({
+const tasksOf = (size: number): Readonly<Record<Task, string>> => ({
   whole: `${repeats} downloads of ${describeSize(size)}`,
   half: `${repeats} of the second half`,
   many: `${clients} downloads of ${describeSize(size / 4)} at once`,
@@ -59,16 +62,29 @@ const tasksOf = (size: number) => ({
 const run = async (words: readonly string[]): Promise<Report> => {
   const values = parseOptions(options, short, words)
   const size = parseSize(values.size!)
+  const chosen = chosenTasks(values.tasks!, size)
   const sets: Figure[][] = []
   // Which memory a server has got for its buffers stays with it, so more rounds do not show what another would do.
   for (let start = 0; start < Number(values.starts); start++)
-    sets.push(await measure(size, Number(values.rounds), Number(values.seconds)))
+    sets.push(await measure(chosen, size, Number(values.rounds), Number(values.seconds)))
   const figures = joinFigures(sets)
-  return { figures, outcomes: outcomesOf(figures, size) }
+  return { figures, outcomes: outcomesOf(chosen, figures, size) }
 }
 
-/** Starts all servers and measures everything. */
-const measure = (size: number, rounds: number, seconds: number): Promise<Figure[]> =>
+const chosenTasks = (list: string, size: number): Set<Task> => {
+  const names = list.split(',')
+  const unknown = names.find((name) => !Object.hasOwn(tasksOf(size), name))
+  if (unknown !== undefined) throw new Error(`no such task: ${unknown}`)
+  return new Set(names as Task[])
+}
+
+/** Starts all servers and measures each of the tasks. */
+const measure = (
+  chosen: ReadonlySet<Task>,
+  size: number,
+  rounds: number,
+  seconds: number,
+): Promise<Figure[]> =>
   withDirectory(async (directory, closing) => {
     const paths = { whole: join(directory, 'source'), small: join(directory, 'small') }
     await (await makeFile(paths.whole, size)).close()
@@ -123,59 +139,75 @@ const measure = (size: number, rounds: number, seconds: number): Promise<Figure[
           }),
       }))
     const inTurn = (request: LoadRequest): LoadRequest[][] => [Array.from({ length: repeats }, () => request)]
-    const tasks = tasksOf(size)
-    return [
-      ...(await playRounds(
-        tasks.whole,
-        rounds,
-        contest(sources, size * repeats, ({ whole }) => inTurn(whole)),
-        { beforeRound },
-      )),
-      ...(await playRounds(
-        tasks.half,
-        rounds,
-        contest(ranged, (size / 2) * repeats, (source) => inTurn(source.from(size / 2))),
-        { beforeRound },
-      )),
-      ...(await playRounds(
-        tasks.many,
-        rounds,
-        contest(ranged, (size / 4) * clients, (source) =>
-          Array.from({ length: clients }, () => [source.from((size / 4) * 3)]),
+    const words = tasksOf(size)
+    const plays: Readonly<Record<Task, () => Promise<Figure[]>>> = {
+      whole: () =>
+        playRounds(
+          words.whole,
+          rounds,
+          contest(sources, size * repeats, ({ whole }) => inTurn(whole)),
+          { beforeRound },
         ),
-        { beforeRound },
-      )),
-      ...(await playRounds(
-        tasks.small,
-        rounds,
-        sources.map((source) => ({
-          name: source.name,
-          run: () => measured(source, () => wrk(source.port, source.small, { connections, seconds })),
-        })),
-      )),
-    ]
+      half: () =>
+        playRounds(
+          words.half,
+          rounds,
+          contest(ranged, (size / 2) * repeats, (source) => inTurn(source.from(size / 2))),
+          { beforeRound },
+        ),
+      many: () =>
+        playRounds(
+          words.many,
+          rounds,
+          contest(ranged, (size / 4) * clients, (source) =>
+            Array.from({ length: clients }, () => [source.from((size / 4) * 3)]),
+          ),
+          { beforeRound },
+        ),
+      small: () =>
+        playRounds(
+          words.small,
+          rounds,
+          sources.map((source) => ({
+            name: source.name,
+            run: () => measured(source, () => wrk(source.port, source.small, { connections, seconds })),
+          })),
+        ),
+    }
+    const figures: Figure[] = []
+    for (const task of chosen) figures.push(...(await plays[task]()))
+    return figures
   })
 
 /** What the figures say: the targets, and how near the floors come to nginx. */
-const outcomesOf = (figures: readonly Figure[], size: number): Outcome[] => {
-  const tasks = tasksOf(size)
-  const of = (task: keyof typeof tasks, name: string) => samplesOf(figures, tasks[task], name)
+const outcomesOf = (chosen: ReadonlySet<Task>, figures: readonly Figure[], size: number): Outcome[] => {
+  const words = tasksOf(size)
+  const of = (task: Task, name: string) => samplesOf(figures, words[task], name)
   const ours = ['holdfast', 'holdfast, no checks']
+  const outcomes: Readonly<Record<Task, () => Outcome[]>> = {
+    whole: () => [
+      speedRatio('whole, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atLeast: 1 }),
+      cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
+      speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
+      cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
+      ...floorRatios('whole', (name) => of('whole', name)),
+      speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
+    ],
+    half: () => [speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx'))],
+    many: () => [
+      speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
+        atLeast: 0.8,
+      }),
+      speedRatio('16 at once, checks / nginx', of('many', ours[0]!), of('many', 'nginx'), { atLeast: 0.8 }),
+      ...floorRatios('16 at once', (name) => of('many', name)),
+    ],
+    small: () => [
+      speedRatio('small, checks / nginx', of('small', ours[0]!), of('small', 'nginx')),
+      speedRatio('small, checks / bare node', of('small', ours[0]!), of('small', 'bare node')),
+    ],
+  }
   return [
-    speedRatio('whole, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atLeast: 1 }),
-    cpuRatio('CPU, no checks / nginx', of('whole', ours[1]!), of('whole', 'nginx'), { atMost: 2 }),
-    speedRatio('whole, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atLeast: 0.8 }),
-    cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
-    ...floorRatios('whole', (name) => of('whole', name)),
-    ...floorRatios('16 at once', (name) => of('many', name)),
-    speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
-    speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx')),
-    speedRatio('16 at once, no checks / nginx', of('many', ours[1]!), of('many', 'nginx'), {
-      atLeast: 0.8,
-    }),
-    speedRatio('16 at once, checks / nginx', of('many', ours[0]!), of('many', 'nginx'), { atLeast: 0.8 }),
-    speedRatio('small, checks / nginx', of('small', ours[0]!), of('small', 'nginx')),
-    speedRatio('small, checks / bare node', of('small', ours[0]!), of('small', 'bare node')),
+    ...[...chosen].flatMap((task) => outcomes[task]()),
     memoryOutcome(
       'peak RSS in downloads',
       figures.filter(({ contestant }) => ours.includes(contestant)).flatMap(({ samples }) => samples),
