@@ -1,6 +1,7 @@
 /**
  * Downloads of what lies in the page cache, beside nginx sending the same file by sendfile: the whole, from an offset,
- * 16 at once, and many small ones. Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`). Beside each
+ * 16 at once, and many small ones. The clients receive the bytes; the whole is also sent to one that lets the kernel throw them
+ * away (docs/decisions/0090-clients-that-receive.md). Ours with block checks, as it comes, and without (`HOLDFAST_READ_VERIFY=off`). Beside each
  * stands a floor: the plainest program on Node that sends the file over a socket, with each block's CRC-32 (made by a thread
  * of its own) and without.
  */
@@ -36,7 +37,7 @@ const options: Options = {
   size: ['1GiB', 'size of the file'],
   rounds: ['5', 'measurements of each figure after each start; the median of all counts'],
   starts: ['1', 'times that all servers are started'],
-  tasks: ['whole,half,many,small', 'which of these'],
+  tasks: ['whole,discarded,half,many,small', 'which of these'],
   seconds: ['3', 'length of a measurement of small downloads'],
 }
 const short = { size: '16MiB', rounds: '1', seconds: '1' }
@@ -49,11 +50,12 @@ interface Source extends Peer {
   from(offset: number): LoadRequest
 }
 
-type Task = 'whole' | 'half' | 'many' | 'small'
+type Task = 'whole' | 'discarded' | 'half' | 'many' | 'small'
 
 /** What is measured, in words. */
 const tasksOf = (size: number): Readonly<Record<Task, string>> => ({
   whole: `${repeats} downloads of ${describeSize(size)}`,
+  discarded: `${repeats} of ${describeSize(size)}, thrown away`,
   half: `${repeats} of the second half`,
   many: `${clients} downloads of ${describeSize(size / 4)} at once`,
   small: `downloads of ${describeSize(smallSize)}`,
@@ -148,6 +150,13 @@ const measure = (
           contest(sources, size * repeats, ({ whole }) => inTurn(whole)),
           { beforeRound },
         ),
+      discarded: () =>
+        playRounds(
+          words.discarded,
+          rounds,
+          contest(ranged, size * repeats, ({ whole }) => inTurn({ ...whole, discard: true })),
+          { beforeRound },
+        ),
       half: () =>
         playRounds(
           words.half,
@@ -192,6 +201,11 @@ const outcomesOf = (chosen: ReadonlySet<Task>, figures: readonly Figure[], size:
       cpuRatio('CPU, checks / nginx', of('whole', ours[0]!), of('whole', 'nginx'), { atMost: 3 }),
       ...floorRatios('whole', (name) => of('whole', name)),
       speedRatio('whole, checks / bare node', of('whole', ours[0]!), of('whole', 'bare node')),
+    ],
+    discarded: () => [
+      speedRatio('thrown away, no checks / nginx', of('discarded', ours[1]!), of('discarded', 'nginx')),
+      speedRatio('thrown away, checks / nginx', of('discarded', ours[0]!), of('discarded', 'nginx')),
+      ...floorRatios('thrown away', (name) => of('discarded', name)),
     ],
     half: () => [speedRatio('second half, checks / nginx', of('half', ours[0]!), of('half', 'nginx'))],
     many: () => [

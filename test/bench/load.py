@@ -1,15 +1,16 @@
 """The load of the benchmarks: requests from as many clients as wanted at once, at as little cost as the kernel allows.
 
-Reads one JSON object from stdin and writes one to stdout. A body goes from the file to the socket by sendfile, and what
-comes back is thrown away inside the kernel (MSG_TRUNC), so that on a machine with few cores the time that is measured is
-that of the server. Every peer gets its bytes from this program.
+Reads one JSON object from stdin and writes one to stdout. A body goes from the file to the socket by sendfile; what comes
+back is received into 1 MiB of memory that begins at the border of a page, and forgotten, so that on a machine with few cores the
+time that is measured is mostly that of the server. Every peer gets its bytes from this program.
 
   {"port": N, "clients": [[request, ...], ...]}
   request: {"method", "target", "headers": {}, "body": {"path", "offset", "length"} or {"text"},
-            "expect": [status, ...], "save": {"name": "json.FIELD" or "header.NAME"}, "digest": true}
+            "expect": [status, ...], "save": {"name": "json.FIELD" or "header.NAME"}, "digest": true, "discard": true}
 
 A client sends its requests one after the other over one connection. {name} in a target or a text stands for what an
-earlier request of the same client saved. "digest" receives the body in earnest and answers its SHA-512.
+earlier request of the same client saved. "digest" answers the SHA-512 of the body. "discard" throws the body away inside the
+kernel (MSG_TRUNC), where nobody ever reads it: no client does that (docs/decisions/0090-clients-that-receive.md).
 
   {"command": [word, ...]} runs a command to its end instead.
 
@@ -19,6 +20,7 @@ Answers {"seconds", "clients": [{"requests": [{"seconds", "firstByte", "bytes", 
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import resource
@@ -29,7 +31,7 @@ import threading
 import time
 
 DISCARD = bytearray(4 * 1024 * 1024)
-SMALL = 1024 * 1024
+PIECE = 1024 * 1024
 
 
 class Client:
@@ -41,6 +43,7 @@ class Client:
         self.failure = None
         self.socket = None
         self.rest = b""
+        self.memory = memoryview(mmap.mmap(-1, PIECE))
 
     def connect(self):
         self.socket = socket.create_connection(("127.0.0.1", self.port))
@@ -89,7 +92,7 @@ class Client:
             result["bytes"] = self.read_body(headers, parts.append)
             content = b"".join(parts)
         else:
-            result["bytes"] = self.read_body(headers)
+            result["bytes"] = self.read_body(headers, discard=request.get("discard", False))
         result["seconds"] = time.perf_counter() - started
         if cut or status not in request.get("expect", [200]):
             raise RuntimeError("%s %s answered %d %r" % (request["method"], target, status, content[:500]))
@@ -117,7 +120,7 @@ class Client:
     def read_head(self):
         data = self.rest
         while b"\r\n\r\n" not in data:
-            part = self.socket.recv(SMALL if len(data) else 4096)
+            part = self.socket.recv(PIECE if len(data) else 4096)
             if not part:
                 raise RuntimeError("the connection ended before a reply: %r" % data[:200])
             data += part
@@ -126,8 +129,8 @@ class Client:
         pairs = [line.split(":", 1) for line in lines]
         return int(first.split(" ")[1]), {name.strip().lower(): value.strip() for name, value in pairs}
 
-    def read_body(self, headers, take=None):
-        """Hands the body to `take` piece by piece, or throws it away, and tells its length."""
+    def read_body(self, headers, take=None, discard=False):
+        """Hands the body to `take` piece by piece, or forgets it, and tells its length."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self.read_chunks(take)
         length = int(headers.get("content-length", 0))
@@ -136,12 +139,12 @@ class Client:
             take(first)
         got = len(first)
         while got < length:
-            if take:
-                part = self.socket.recv(min(SMALL, length - got))
-                take(part)
-                count = len(part)
-            else:
+            if discard:
                 count = self.socket.recv_into(DISCARD, min(len(DISCARD), length - got), socket.MSG_TRUNC)
+            else:
+                count = self.socket.recv_into(self.memory, min(PIECE, length - got))
+                if take:
+                    take(bytes(self.memory[:count]))
             if count == 0:
                 raise RuntimeError("the body ended after %d of %d bytes" % (got, length))
             got += count

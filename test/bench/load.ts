@@ -18,6 +18,7 @@ export interface LoadRequest {
   readonly expect?: readonly number[]
   readonly save?: Readonly<Record<string, string>>
   readonly digest?: true
+  readonly discard?: true
 }
 
 export interface RequestResult {
