@@ -72,6 +72,55 @@ test('an upload that is given up leaves nothing in the store', async () => {
   await expect.poll(unfinished).toBe(0)
 })
 
+test('what a conversion left in the store, of which nobody heard, goes with its upload', async () => {
+  const { client, bucket: Bucket, prefix } = (await openTestS3(server.dataDir))!
+  const isStored = async (uuid: string) =>
+    ((await client.listObjectsV2({ Bucket, Prefix: `${prefix}/blobs/${uuid}` })).Contents ?? []).length === 1
+  /** An upload that cannot be converted, as the store does what it is asked for and its reply is lost. */
+  const doubtful = async (bytes = randomBytes(100_000)): Promise<string> => {
+    const uuid = await begin()
+    await append(uuid, bytes, 0)
+    proxy.options.fault = (method) => (method === 'PUT' ? { kind: 'cut-reply', after: -1 } : undefined)
+    expect(await convert(uuid, 'unheard')).toMatchObject({
+      status: 503,
+      json: { code: 'blob_store_unavailable' },
+    })
+    proxy.options.fault = undefined
+    expect(await isStored(uuid)).toBe(true)
+    return uuid
+  }
+  const givenUp = await doubtful()
+  await session.delete(`/upload/${givenUp}`)
+  expect(await isStored(givenUp)).toBe(false)
+
+  // The store is away meanwhile: the next start does it.
+  const left = await doubtful()
+  away()
+  expect((await session.delete(`/upload/${left}`)).status).toBe(200)
+  proxy.options.fault = undefined
+  const { dataDir } = server
+  await server.stop()
+  expect((await readdir(join(dataDir, 'uploads'))).some((name) => name.startsWith(left))).toBe(true)
+  server = await startServer({ dataDir, settings })
+  session = await login(server.url, 'system', server.systemKey)
+  expect(await isStored(left)).toBe(false)
+  expect(await readdir(join(dataDir, 'uploads'))).toEqual([])
+
+  // Others bring the same content before it is tried again.
+  const bytes = randomBytes(100_000)
+  const late = await doubtful(bytes)
+  const { blob_uuid: blob } = await publish(session, 'first', bytes)
+  expect((await convert(late, 'late')).json.blob_uuid).toBe(blob)
+  expect(await isStored(late)).toBe(false)
+  expect((await session.get(`/blobs/${blob}/data`)).bytes.equals(bytes)).toBe(true)
+
+  // What is tried again with success becomes a blob and stays one.
+  const own = await doubtful()
+  expect((await convert(own, 'own')).json.blob_uuid).toBe(own)
+  expect(await session.delete(`/upload/${own}`)).toMatchObject({ status: 404 })
+  expect(await isStored(own)).toBe(true)
+})
+
 test('while the store is away uploads go on; what needs it is refused, and works afterwards', async () => {
   const bytes = randomBytes(9 * MiB)
   const { blob_uuid: stored } = await publish(session, 'before', bytes)

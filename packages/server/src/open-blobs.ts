@@ -88,7 +88,7 @@ const openS3Blobs = async (config: Config, db: Database, log: Logger): Promise<O
         store.parts.complete(uuid, path, size, expected).catch((error) => {
           throw isFromStore(error) ? storeAway(error) : error
         })
-      return { blobs: store, ahead: store.parts, send, maxSize: maxObjectSize, close }
+      return { blobs: store, ahead: store.ahead, send, maxSize: maxObjectSize, close }
     })
   } catch (error) {
     connection.close()

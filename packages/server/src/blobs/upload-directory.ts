@@ -251,6 +251,7 @@ export class UploadDirectory implements UploadFiles {
   /** Removes what there is of the upload's files; whoever waits for it will find nothing. */
   async #erase(uuid: string): Promise<void> {
     const { files, paths, ahead } = this.#context
+    await ahead?.settle(uuid)
     const entry = this.#entries.get(uuid)
     const file = entry?.file
     if (entry) entry.file = undefined

@@ -26,13 +26,18 @@ export interface UploadFileContext {
 
 /**
  * Somebody who brings the bytes of uploads elsewhere while they arrive, so that less is to be done when they become blobs.
- * Nothing depends on it: none of these wait or throw.
+ * No upload depends on it: `grown`, `cut` and `gone` neither wait nor throw.
  */
 export interface UploadAhead {
   /** The file `path` of the upload has `size` written bytes, acknowledged or not. */
   grown(uuid: string, path: string, size: number): void
   /** Its bytes from `size` on do not count any more, and others may be written in their place from now on. */
   cut(uuid: string, size: number): void
+  /**
+   * The upload is about to go, and becomes no blob of its name. What a conversion that failed may have left under it is gone
+   * afterwards. Throws when that cannot be done now; then the upload's files have to stay, so that somebody comes back to it.
+   */
+  settle(uuid: string): Promise<void>
   /** The upload is gone. */
   gone(uuid: string): Promise<void>
 }

@@ -214,11 +214,14 @@ export const deleteUpload = async (parts: Parts, caller: Caller, uuid: string): 
     if (!(await removeUploadRow(trx, row.uuid))) throw new HoldfastError('upload_not_found')
     await recordUploadEvent(trx, parts, caller, row.uuid, 'deleted')
   })
-  // It is deleted. What is left of its files goes when they expire, or at the next start.
-  await parts.uploadFiles.remove(row.uuid).catch((error) => {
-    parts.log.warn({ err: error, upload: row.uuid }, 'the files of a deleted upload were not removed')
-  })
+  await removeFiles(parts, row.uuid)
 }
+
+/** The upload is deleted. What is left of its files, if they cannot be removed now, goes when they expire, or at the next start. */
+const removeFiles = (parts: Parts, uuid: string): Promise<void> =>
+  parts.uploadFiles.remove(uuid).catch((error) => {
+    parts.log.warn({ err: error, upload: uuid }, 'the files of a deleted upload were not removed')
+  })
 
 /** Gives up every upload of a namespace that is being deleted. Call it after the commit that deleted the namespace. */
 export const removeUploadsOf = async (parts: Parts, namespace: string): Promise<void> => {
@@ -229,7 +232,7 @@ export const removeUploadsOf = async (parts: Parts, namespace: string): Promise<
     .execute()
   if (rows.length === 0) return
   await parts.db.write((trx) => trx.deleteFrom('uploads').where('namespace', '=', namespace).execute())
-  for (const { uuid } of rows) await parts.uploadFiles.remove(uuid)
+  for (const { uuid } of rows) await removeFiles(parts, uuid)
 }
 
 /** The job that removes uploads without new data for `config.uploadExpiry`; resolves with how many went. */
@@ -239,7 +242,12 @@ export const expireUploads = async (parts: Parts): Promise<number> => {
   for (const { uuid, lastDataAt } of await parts.uploadFiles.list()) {
     if (lastDataAt > idleSince) continue
     // Files first, in the upload's turn: whoever writes to it at this moment keeps it, whole.
-    if (!(await parts.uploadFiles.removeIdle(uuid, idleSince))) continue
+    const isRemoved = await parts.uploadFiles.removeIdle(uuid, idleSince).catch((error) => {
+      if (!isHoldfastError(error, 'blob_store_unavailable')) throw error
+      parts.log.warn({ err: error, upload: uuid }, 'an upload expires when the blob store can be asked')
+      return false
+    })
+    if (!isRemoved) continue
     await parts.db.write(async (trx) => {
       if (!(await removeUploadRow(trx, uuid))) return
       await recordEvent(trx, parts, {

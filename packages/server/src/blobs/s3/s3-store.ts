@@ -11,6 +11,7 @@ import { blockSize } from '@holdfast/api/limits'
 import type { BlobFacts, BlobReader, BlobStore } from '../blob-store.ts'
 import { type FileOps, realFiles } from '../files.ts'
 import { storageError } from '../free-space.ts'
+import type { UploadAhead } from '../upload-file.ts'
 import { unlinkIfThere } from '../whole-file.ts'
 import { PartSender } from './part-sender.ts'
 import type { S3Connection } from './s3-connection.ts'
@@ -29,6 +30,7 @@ export interface S3StoreOptions {
 
 export interface S3Store extends BlobStore {
   readonly parts: PartSender
+  readonly ahead: UploadAhead
 }
 
 /** Where a local file is kept that has become a blob. */
@@ -41,7 +43,10 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
   const sums = await findSums(connection, names.probe)
   const parts = new PartSender({ connection, names, files, sums, warn })
 
-  /** Adoptions that failed: the store may have the object nevertheless, of bytes that may have been cut since. */
+  /**
+   * Adoptions that failed: the store may have the object nevertheless, of bytes that may have been cut since. It goes with the
+   * next adoption, with the upload, or with the next start, which looks at every upload there is.
+   */
   const unsettled = new Set<string>()
 
   const blobAt = (uuid: string) => findObject(connection, names.blob(uuid))
@@ -154,7 +159,17 @@ export const openS3Store = async (options: S3StoreOptions): Promise<S3Store> => 
 
     sweep: (isKept) => parts.sweep(isKept),
   }
-  return { ...inWords(store), parts }
+  const ahead: UploadAhead = {
+    grown: (uuid, path, size) => parts.grown(uuid, path, size),
+    cut: (uuid, size) => parts.cut(uuid, size),
+    async settle(uuid) {
+      if (!unsettled.has(uuid)) return
+      await removeObject(connection, names.blob(uuid)).catch(say)
+      unsettled.delete(uuid)
+    },
+    gone: (uuid) => parts.gone(uuid),
+  }
+  return { ...inWords(store), parts, ahead }
 }
 
 /**
@@ -173,11 +188,13 @@ const findSums = ({ bucket: Bucket, call }: S3Connection, Key: string): Promise<
     }
   })
 
-/** The same store, of which all errors are such that its callers know: those of the interface, and `blob_store_unavailable`. */
+/** Throws an error that callers know: those of the interface, and `blob_store_unavailable`. */
+const say = (error: unknown): never => {
+  throw isFromStore(error) ? storeAway(error) : storageError(error)
+}
+
+/** The same store, of which all errors are such. */
 const inWords = (store: BlobStore): BlobStore => {
-  const say = (error: unknown): never => {
-    throw isFromStore(error) ? storeAway(error) : storageError(error)
-  }
   async function* listInWords(facts: AsyncIterable<BlobFacts>) {
     try {
       yield* facts
