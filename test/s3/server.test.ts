@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { login, publish, type Session } from '../support/api.ts'
 import { type FaultyProxy, startProxy } from '../support/faulty-proxy.ts'
@@ -93,18 +94,35 @@ test('what a conversion left in the store, of which nobody heard, goes with its 
   await session.delete(`/upload/${givenUp}`)
   expect(await isStored(givenUp)).toBe(false)
 
+  const { dataDir } = server
+  const restart = async (more: Record<string, string> = {}) => {
+    await server.stop()
+    server = await startServer({ dataDir, settings: { ...settings, ...more } })
+    session = await login(server.url, 'system', server.systemKey)
+  }
+  const hasFiles = async (uuid: string) =>
+    (await readdir(join(dataDir, 'uploads'))).some((name) => name.startsWith(uuid))
   // The store is away meanwhile: the next start does it.
   const left = await doubtful()
   away()
   expect((await session.delete(`/upload/${left}`)).status).toBe(200)
   proxy.options.fault = undefined
-  const { dataDir } = server
-  await server.stop()
-  expect((await readdir(join(dataDir, 'uploads'))).some((name) => name.startsWith(left))).toBe(true)
-  server = await startServer({ dataDir, settings })
-  session = await login(server.url, 'system', server.systemKey)
-  expect(await isStored(left)).toBe(false)
-  expect(await readdir(join(dataDir, 'uploads'))).toEqual([])
+  expect([await hasFiles(left), await isStored(left)]).toEqual([true, true])
+  await restart()
+  expect([await hasFiles(left), await isStored(left)]).toEqual([false, false])
+
+  // Or their expiry, once the store is there.
+  await restart({ HOLDFAST_UPLOAD_EXPIRY: '1' })
+  const old = await doubtful()
+  const expire = () => session.post('/admin/jobs/expire-uploads', { wait: 10 })
+  away()
+  await sleep(1500)
+  expect((await expire()).status).toBe(200)
+  proxy.options.fault = undefined
+  expect([await hasFiles(old), await isStored(old)]).toEqual([true, true])
+  expect((await expire()).status).toBe(200)
+  expect([await hasFiles(old), await isStored(old)]).toEqual([false, false])
+  await restart()
 
   // Others bring the same content before it is tried again.
   const bytes = randomBytes(100_000)

@@ -8,15 +8,16 @@ import { CreateBucketCommand, S3Client, S3ServiceException } from '@aws-sdk/clie
 const [endpoint, Bucket] = process.argv.slice(2) as [string, string]
 const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true })
 const deadline = Date.now() + 30_000
-const make = async (): Promise<void> => {
+/** False when it may become true. */
+const isMade = async (): Promise<boolean> => {
   try {
     await client.send(new CreateBucketCommand({ Bucket }))
+    return true
   } catch (error) {
     if (!(error instanceof S3ServiceException)) throw error
-    if (['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes(error.name)) return
+    if (['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes(error.name)) return true
     if (error.$metadata.httpStatusCode !== 503 || Date.now() > deadline) throw error
-    await sleep(200)
-    await make()
+    return false
   }
 }
-await make()
+while (!(await isMade())) await sleep(200)

@@ -123,11 +123,14 @@ export interface UploadFiles {
   truncate(uuid: string, size: number): Promise<void>
   /** Throws `upload_not_found`, or `upload_damaged` (detail `offset`) after a failed flush. See Sealed. */
   seal(uuid: string): Promise<Sealed>
-  /** Nothing of the upload is left afterwards; not an error when nothing was. */
+  /**
+   * Nothing of the upload is left afterwards; not an error when nothing was. Throws `blob_store_unavailable`, and leaves the files,
+   * when a conversion that failed may have left something in a store that cannot be asked now.
+   */
   remove(uuid: string): Promise<void>
   /**
    * Removes the upload if it has had no data since `idleSince` (ms since the epoch) and nobody is changing it or
-   * waits to; tells whether it did.
+   * waits to; tells whether it did. Throws as `remove` does.
    */
   removeIdle(uuid: string, idleSince: number): Promise<boolean>
   /** All uploads that have a data file. Costs one small read for each. */

@@ -14,7 +14,7 @@ import type { Parts } from '../parts.ts'
 import { convertUpload } from './convert-upload.ts'
 import { FetchProgressLog } from './fetch-progress.ts'
 import { changeFetch, type Run, tell } from './fetch-row.ts'
-import { createUpload, removeUploadRow } from './uploads.ts'
+import { createUpload, removeUploadFiles, removeUploadRow } from './uploads.ts'
 import type { AddedVersion } from './versions.ts'
 
 const maxRedirects = 10
@@ -223,5 +223,5 @@ const fail = async (run: Run, error: unknown): Promise<void> => {
 /** Nothing is left of an upload that was not converted. */
 const dropUpload = async (parts: Parts, uuid: string): Promise<void> => {
   await parts.db.write((trx) => removeUploadRow(trx, uuid))
-  await parts.uploadFiles.remove(uuid)
+  await removeUploadFiles(parts, uuid)
 }

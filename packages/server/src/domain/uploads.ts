@@ -214,11 +214,11 @@ export const deleteUpload = async (parts: Parts, caller: Caller, uuid: string): 
     if (!(await removeUploadRow(trx, row.uuid))) throw new HoldfastError('upload_not_found')
     await recordUploadEvent(trx, parts, caller, row.uuid, 'deleted')
   })
-  await removeFiles(parts, row.uuid)
+  await removeUploadFiles(parts, row.uuid)
 }
 
-/** The upload is deleted. What is left of its files, if they cannot be removed now, goes when they expire, or at the next start. */
-const removeFiles = (parts: Parts, uuid: string): Promise<void> =>
+/** After its row has gone. Never rejects: files that cannot be removed now go when they expire, or at the next start. */
+export const removeUploadFiles = (parts: Parts, uuid: string): Promise<void> =>
   parts.uploadFiles.remove(uuid).catch((error) => {
     parts.log.warn({ err: error, upload: uuid }, 'the files of a deleted upload were not removed')
   })
@@ -232,7 +232,7 @@ export const removeUploadsOf = async (parts: Parts, namespace: string): Promise<
     .execute()
   if (rows.length === 0) return
   await parts.db.write((trx) => trx.deleteFrom('uploads').where('namespace', '=', namespace).execute())
-  for (const { uuid } of rows) await removeFiles(parts, uuid)
+  for (const { uuid } of rows) await removeUploadFiles(parts, uuid)
 }
 
 /** The job that removes uploads without new data for `config.uploadExpiry`; resolves with how many went. */
