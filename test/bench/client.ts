@@ -28,7 +28,8 @@ import { fetchFreeMemory } from './free-memory.ts'
 import { runCommand } from './load.ts'
 import { findOfficialClient } from './official-client.ts'
 import { type Options, parseOptions, withDirectory } from './part.ts'
-import { type Figure, type Report, speedRatio } from './report.ts'
+import { type Cost, watchCost } from './process-cost.ts'
+import { type Figure, memoryOutcome, type Report, speedRatio } from './report.ts'
 import { makeFile, sha512Of, stamp } from './source-file.ts'
 
 const options: Options = {
@@ -98,14 +99,20 @@ const run = (words: readonly string[]): Promise<Report> => {
       { name: 'sf-client', program: official.program },
     ] as const
     const found = []
+    const costs: Cost[] = []
     for (const delay of delays) {
-      const times = await measure({ directory, file, path, size, contestants }, delay, Number(values.rounds))
+      const setting = { directory, file, path, size, contestants }
+      const { times, cost } = await measure(setting, delay, Number(values.rounds))
+      costs.push(cost)
       found.push(...tasks.map((task) => resultOf(task, delay, size, times)))
     }
     await file.close()
     return {
       figures: found.flatMap(({ figures }) => figures),
-      outcomes: found.flatMap(({ outcomes }) => outcomes),
+      outcomes: [
+        ...found.flatMap(({ outcomes }) => outcomes),
+        memoryOutcome('peak RSS of the server', costs, { atMost: 250 }),
+      ],
     }
   })
 }
@@ -142,8 +149,12 @@ const resultOf = (task: Task, delay: number, bytes: number, times: Times): Repor
 
 const keyOf = (contestant: string, task: Task): string => `${contestant} ${task}`
 
-/** All rounds at one delay, on a fresh server. */
-const measure = async (setting: Setting, delay: number, rounds: number): Promise<Times> => {
+/** All rounds at one delay, on a fresh server, and what they cost it. */
+const measure = async (
+  setting: Setting,
+  delay: number,
+  rounds: number,
+): Promise<{ readonly times: Times; readonly cost: Cost }> => {
   const server = await startServer({
     dataDir: join(setting.directory, `data-${delay}`),
     settings: { HOLDFAST_LOG_LEVEL: 'warn' },
@@ -157,6 +168,7 @@ const measure = async (setting: Setting, delay: number, rounds: number): Promise
     await playRound({ ...place, ...small, file }, 'warm-up', setting.contestants)
     await file.close()
     const times = new Map<string, number[]>()
+    const cost = watchCost(server.pid)
     for (let round = 0; round < rounds; round++) {
       const [first, second] = setting.contestants
       const turns = round % 2 === 0 ? [first, second] : [second, first]
@@ -166,7 +178,7 @@ const measure = async (setting: Setting, delay: number, rounds: number): Promise
         console.log(`${delay} ms, round ${round + 1}, ${key}: ${seconds.toFixed(2)} s`)
       }
     }
-    return times
+    return { times, cost: cost() }
   } finally {
     line?.stop()
     await server.remove()

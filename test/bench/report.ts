@@ -96,7 +96,11 @@ export const cpuRatio = (
 }
 
 /** The highest peak of memory in any of these. */
-export const memoryOutcome = (what: string, samples: readonly Sample[], target?: Target): Outcome => ({
+export const memoryOutcome = (
+  what: string,
+  samples: readonly Pick<Sample, 'peakRss'>[],
+  target?: Target,
+): Outcome => ({
   what,
   unit: 'MiB',
   values: [Math.max(...samples.map(({ peakRss = 0 }) => peakRss)) / MiB],

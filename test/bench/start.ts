@@ -6,7 +6,8 @@ import { freePort } from '../support/ports.ts'
 import { spawnServer } from '../support/server.ts'
 import type { Bench } from './bench.ts'
 import { type Options, parseOptions, withDirectory } from './part.ts'
-import { type Report, type Sample, timeRatio } from './report.ts'
+import { watchCost } from './process-cost.ts'
+import { memoryOutcome, type Report, type Sample, timeRatio } from './report.ts'
 import { playRounds, samplesOf } from './rounds.ts'
 import { fill } from './scale.ts'
 
@@ -35,7 +36,10 @@ const run = (words: readonly string[]): Promise<Report> => {
     const [empty, full] = stores.map(({ name }) => samplesOf(figures, task, name))
     return {
       figures,
-      outcomes: [timeRatio(`time to listen, ${stores[1]!.name} / none`, full!, empty!, { atMost: 2 })],
+      outcomes: [
+        timeRatio(`time to listen, ${stores[1]!.name} / none`, full!, empty!, { atMost: 2 }),
+        memoryOutcome('peak RSS at a start', [...empty!, ...full!], { atMost: 250 }),
+      ],
     }
   })
 }
@@ -55,6 +59,7 @@ const timeToListen = async (dataDir: string): Promise<Sample> => {
     HOLDFAST_NODE_NAME: 'node-1',
     HOLDFAST_VERIFY_INTERVAL: '0',
   })
+  const cost = watchCost(child.pid!)
   const ended = once(child, 'exit')
   try {
     while (!output().includes('listens at')) {
@@ -62,7 +67,8 @@ const timeToListen = async (dataDir: string): Promise<Sample> => {
         throw new Error(`the server did not listen:\n${output()}`)
       await sleep(1)
     }
-    return { seconds: (performance.now() - startedAt) / 1000 }
+    const seconds = (performance.now() - startedAt) / 1000
+    return { seconds, ...cost() }
   } finally {
     child.kill()
     await ended
